@@ -1,0 +1,3 @@
+//! Floor 2: typed settings.
+
+pub mod topic;

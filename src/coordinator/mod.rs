@@ -1,0 +1,4 @@
+//! Floor 5: coordinators. Pure decisions, with a thin shell that loads and stores documents.
+
+pub mod group;
+pub mod placement;

@@ -1,0 +1,12 @@
+//! Towpath, a diskless Kafka-compatible broker.
+//!
+//! Folders are floors: a room imports only rooms below its own floor. `docs/ARCHITECTURE.md` draws the house.
+
+pub mod api;
+pub mod base;
+pub mod config;
+pub mod coordinator;
+pub mod log;
+pub mod metastore;
+pub mod model;
+pub mod object;

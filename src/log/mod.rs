@@ -1,0 +1,5 @@
+//! Floor 4: the log. `append` turns produced batches into offsets, `fetch` turns offsets into bytes.
+
+pub mod append;
+pub mod fetch;
+pub mod offsets;
