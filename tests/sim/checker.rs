@@ -193,10 +193,10 @@ fn check_final(history: &History, found: &mut BTreeSet<Anomaly>) {
     }
     for event in &history.events {
         match &event.operation {
-            Operation::Send { partition, value, outcome: SendOutcome::Acked(offset), .. } => {
-                if finals.get(partition).is_some_and(|values| !values.contains_key(value)) {
-                    found.insert(Anomaly::Lost { partition: *partition, value: *value, offset: *offset });
-                }
+            Operation::Send { partition, value, outcome: SendOutcome::Acked(offset), .. }
+                if finals.get(partition).is_some_and(|values| !values.contains_key(value)) =>
+            {
+                found.insert(Anomaly::Lost { partition: *partition, value: *value, offset: *offset });
             }
             Operation::Read { partition, records, .. } => {
                 for (offset, value) in records {
