@@ -55,3 +55,9 @@ pub struct AppendFailure {
 
 /// The answer for one partition.
 pub type AppendOutcome = Result<Appended, AppendFailure>;
+
+impl From<Failure> for AppendFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, records: Vec::new() }
+    }
+}
