@@ -1,4 +1,5 @@
 //! Floor 2: typed settings.
 
+pub mod log;
 pub mod objects;
 pub mod topic;
