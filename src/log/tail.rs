@@ -17,6 +17,7 @@ use crate::config::log::LogSettings;
 use crate::metastore::values::{Extent, PartitionBounds};
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
+use crate::object::cache::Heat;
 
 /// The hot ends. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ struct PartitionTail {
     bounds: Option<PartitionBounds>,
     /// News may have been missed: ask before the bounds are believed to be all there is.
     stale: bool,
-    extents: BTreeMap<Offset, Extent>,
+    extents: BTreeMap<Offset, (Extent, Heat)>,
     waiters: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -54,7 +55,7 @@ pub struct TailView {
     /// The bounds.
     pub bounds: PartitionBounds,
     /// The extent that holds the offset and those that follow it without a gap; empty when it is not known.
-    pub extents: Vec<Extent>,
+    pub extents: Vec<(Extent, Heat)>,
 }
 
 impl Tail {
@@ -70,7 +71,7 @@ impl Tail {
         let mut state = self.lock();
         let state = &mut *state;
         state.partitions.entry(partition).or_default().advance(bounds);
-        state.insert(partition, extents, true, self.0.recent_max);
+        state.insert(partition, extents, Heat::Tail, self.0.recent_max);
     }
 
     /// Takes what the metastore answered to a question about a partition's older extents.
@@ -80,7 +81,7 @@ impl Tail {
         let tail = state.partitions.entry(partition).or_default();
         tail.stale = false;
         tail.advance(bounds);
-        state.insert(partition, extents, false, self.0.older_max);
+        state.insert(partition, extents, Heat::Cold, self.0.older_max);
     }
 
     /// What is known from `offset` on, up to `bytes_max` bytes of extents (at least one); `None` when the metastore
@@ -148,13 +149,15 @@ impl Tail {
 }
 
 impl State {
-    fn insert(&mut self, partition: TopicIdPartition, extents: &[Extent], recent: bool, queue_max: usize) {
+    fn insert(&mut self, partition: TopicIdPartition, extents: &[Extent], heat: Heat, queue_max: usize) {
         let Self { partitions, recent: recent_queue, older, .. } = self;
-        let queue = if recent { recent_queue } else { older };
+        let queue = if heat == Heat::Tail { recent_queue } else { older };
         let Some(tail) = partitions.get_mut(&partition) else { return };
         let log_start = tail.bounds.map_or(Offset(0), |bounds| bounds.log_start_offset);
         for extent in extents.iter().filter(|extent| extent.last_offset >= log_start) {
-            if tail.extents.insert(extent.base_offset, extent.clone()).is_none() {
+            // Asking for what the feed has told does not make it old.
+            let heat = tail.extents.get(&extent.base_offset).map_or(heat, |(_, known)| *known);
+            if tail.extents.insert(extent.base_offset, (extent.clone(), heat)).is_none() {
                 queue.push_back((partition, extent.base_offset));
             }
         }
@@ -182,7 +185,7 @@ impl PartitionTail {
         };
         self.bounds = Some(merged);
         if merged.log_start_offset > known.log_start_offset {
-            self.extents.retain(|_, extent| extent.last_offset >= merged.log_start_offset);
+            self.extents.retain(|_, (extent, _)| extent.last_offset >= merged.log_start_offset);
         }
         let moved =
             |bounds: &PartitionBounds| (bounds.log_start_offset, bounds.high_watermark, bounds.last_stable_offset);
@@ -197,20 +200,20 @@ impl PartitionTail {
         }
     }
 
-    fn from(&self, offset: Offset, bytes_max: u64) -> Vec<Extent> {
-        let mut found: Vec<Extent> = Vec::new();
-        let Some((first, holder)) = self.extents.range(..=offset).next_back() else { return found };
+    fn from(&self, offset: Offset, bytes_max: u64) -> Vec<(Extent, Heat)> {
+        let mut found: Vec<(Extent, Heat)> = Vec::new();
+        let Some((first, (holder, _))) = self.extents.range(..=offset).next_back() else { return found };
         if holder.last_offset < offset {
             return found;
         }
         let mut bytes = 0;
-        for extent in self.extents.range(*first..).map(|(_, extent)| extent) {
-            let is_next = found.last().is_none_or(|last| last.last_offset.plus(1) == extent.base_offset);
+        for (extent, heat) in self.extents.range(*first..).map(|(_, known)| known) {
+            let is_next = found.last().is_none_or(|(last, _)| last.last_offset.plus(1) == extent.base_offset);
             if !is_next || (bytes >= bytes_max && !found.is_empty()) {
                 break;
             }
             bytes += u64::from(extent.bytes.length);
-            found.push(extent.clone());
+            found.push((extent.clone(), *heat));
         }
         found
     }
@@ -288,7 +291,7 @@ mod tests {
 
     fn check(tail: &Tail, offset: i64, bytes_max: u64, expected: &[i64]) {
         let view = tail.view(partition(0), Offset(offset), bytes_max).expect("known");
-        let bases: Vec<i64> = view.extents.iter().map(|extent| extent.base_offset.0).collect();
+        let bases: Vec<i64> = view.extents.iter().map(|(extent, _)| extent.base_offset.0).collect();
         assert_eq!(bases, expected, "from offset {offset}");
     }
 
