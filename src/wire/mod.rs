@@ -9,6 +9,7 @@
 //! batches stay slices of the frame they came in.
 
 pub mod fetch_response;
+pub mod frame;
 pub mod guard;
 pub mod header;
 pub mod shapes;
