@@ -11,3 +11,5 @@ pub mod metastore;
 pub mod model;
 pub mod object;
 pub mod record;
+pub mod server;
+pub mod wire;
