@@ -1,3 +1,4 @@
 //! Floor 2: typed settings.
 
+pub mod coordinators;
 pub mod topic;
