@@ -10,3 +10,5 @@ pub mod log;
 pub mod metastore;
 pub mod model;
 pub mod object;
+pub mod server;
+pub mod wire;

@@ -1,4 +1,7 @@
 //! Floor 6: the Kafka API. One API is one file; the only room that knows request structs and versions.
 
+pub mod cluster;
+pub mod dispatch;
+pub mod error;
 pub mod handler;
 pub mod services;

@@ -1,0 +1,3 @@
+//! Requests about the cluster: what it serves, who belongs to it, where things are.
+
+pub mod api_versions;
