@@ -2,4 +2,6 @@
 
 pub mod coordinators;
 pub mod listeners;
+pub mod log;
+pub mod objects;
 pub mod topic;
