@@ -5,6 +5,7 @@
 pub mod api;
 pub mod base;
 pub mod config;
+pub mod console;
 pub mod coordinator;
 pub mod log;
 pub mod metastore;

@@ -1,3 +1,6 @@
 //! Floor 2: typed settings.
 
+pub mod console;
+pub mod load;
+pub mod settings;
 pub mod topic;
