@@ -11,3 +11,4 @@ pub mod log;
 pub mod metastore;
 pub mod model;
 pub mod object;
+pub mod record;
