@@ -3,4 +3,5 @@
 pub mod console;
 pub mod load;
 pub mod settings;
+pub mod objects;
 pub mod topic;

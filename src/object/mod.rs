@@ -1,3 +1,23 @@
 //! Floor 3: objects. Keys, layout, PUT, ranged GET, cache; knows nothing of the metastore.
+//!
+//! ```text
+//! log/ → cache ─┐
+//! log/ ─────────┴→ store: limit → hedge → retry → meter → S3, GCS, Azure, a folder, memory
+//! ```
+//!
+//! *Invariants*
+//! - A key is written once, with create-if-absent; nothing is overwritten.
+//! - Every call ends in done, refused, or unknown ([`error::ObjectError`] says which).
+//! - A range that is shorter than asked for, or fails its CRC, is never handed out and never cached.
+//! - No payload byte is copied on its way to the store.
+//!
+//! *Not here*: offsets, extents and the life of objects (`metastore/`), what to read when (`log/fetch`).
 
+pub mod cache;
 pub mod error;
+pub mod identity;
+pub mod key;
+pub mod layout;
+pub mod meter;
+pub mod probe;
+pub mod store;
