@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod coordinator;
