@@ -4,7 +4,9 @@
 
 pub mod api;
 pub mod base;
+pub mod cli;
 pub mod config;
+pub mod console;
 pub mod coordinator;
 pub mod log;
 pub mod metastore;
