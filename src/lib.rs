@@ -2,6 +2,7 @@
 //!
 //! Folders are floors: a room imports only rooms below its own floor. `docs/ARCHITECTURE.md` draws the house.
 
+pub mod agent;
 pub mod api;
 pub mod base;
 pub mod cli;
