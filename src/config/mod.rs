@@ -1,3 +1,8 @@
 //! Floor 2: typed settings.
 
+pub mod broker;
+pub mod broker_table;
+pub mod definition;
+pub mod group_table;
 pub mod topic;
+pub mod topic_table;
