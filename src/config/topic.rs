@@ -28,6 +28,8 @@ pub struct TopicConfig {
     pub timestamp_after_max_ms: i64,
     /// `cleanup.policy` contains `compact`: every record needs a key.
     pub compacted: bool,
+    /// `cleanup.policy` contains `delete`.
+    pub deleted: bool,
     /// `retention.ms`, when `cleanup.policy` contains `delete` and it is not −1.
     pub retention_ms: Option<u64>,
     /// `retention.bytes` per partition, when `cleanup.policy` contains `delete` and it is not −1.
@@ -42,6 +44,7 @@ impl Default for TopicConfig {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             compacted: false,
+            deleted: true,
             retention_ms: Some(604_800_000),
             retention_bytes: None,
         }
@@ -54,6 +57,12 @@ impl TopicConfig {
     #[must_use]
     pub fn from_entries(entries: &BTreeMap<String, String>) -> Self {
         Self::effective(entries, None)
+    }
+
+    /// Whether records only go when a newer one has their key.
+    #[must_use]
+    pub fn only_compacted(&self) -> bool {
+        self.compacted && !self.deleted
     }
 
     /// The configuration that a topic's own entries give, over the cluster's entries by their broker-wide names
@@ -80,6 +89,7 @@ impl TopicConfig {
                 .unwrap_or(default.timestamp_before_max_ms),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms").unwrap_or(default.timestamp_after_max_ms),
             compacted: items(value("cleanup.policy")).any(|policy| policy == "compact"),
+            deleted: deletes,
             retention_ms: limit("retention.ms"),
             retention_bytes: limit("retention.bytes"),
         }
