@@ -10,3 +10,4 @@ pub mod log;
 pub mod metastore;
 pub mod model;
 pub mod object;
+pub mod wire;

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod data;
+pub mod dispatch;
 pub mod error;
 pub mod handler;
 pub mod lookup;

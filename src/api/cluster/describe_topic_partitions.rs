@@ -118,10 +118,7 @@ fn page(
     DescribeTopicPartitionsResponse::default().with_topics(topics).with_next_cursor(next_cursor)
 }
 
-fn refused(
-    name: &kafka_protocol::messages::TopicName,
-    condition: Condition,
-) -> DescribeTopicPartitionsResponseTopic {
+fn refused(name: &kafka_protocol::messages::TopicName, condition: Condition) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic::default().with_error_code(code(condition)).with_name(Some(name.clone()))
 }
 

@@ -53,7 +53,8 @@ impl Handler for Metadata {
     ) -> Reply<MetadataResponse> {
         let view = services.membership.view();
         let zone = zone_of(context.client_id.as_deref(), &view);
-        let seen = Seen { view: &view, zone: zone.as_ref(), operations: on_topic(asks_topic_operations(&context, &request)) };
+        let seen =
+            Seen { view: &view, zone: zone.as_ref(), operations: on_topic(asks_topic_operations(&context, &request)) };
         let topics = match asked_topics(&request, context.version) {
             None => match services.catalog.refresh().await {
                 Ok(snapshot) => snapshot.topics.values().map(|topic| seen.topic(topic)).collect(),
@@ -61,8 +62,8 @@ impl Handler for Metadata {
                 Err(error) => return Reply::Close(format!("metadata of all topics: {error}")),
             },
             Some(asked) => {
-                let may_create = services.defaults.auto_create_topics
-                    && (context.version < 4 || request.allow_auto_topic_creation);
+                let may_create =
+                    services.defaults.auto_create_topics && (context.version < 4 || request.allow_auto_topic_creation);
                 let found = look_up(&services, &asked, may_create).await;
                 asked.iter().map(|topic| seen.asked(topic, &found)).collect()
             }

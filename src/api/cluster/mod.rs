@@ -1,5 +1,6 @@
-//! Requests about the cluster.
+//! Requests about the cluster: what it serves, who belongs to it, where things are.
 
+pub mod api_versions;
 pub mod describe_cluster;
 pub mod describe_topic_partitions;
 pub mod metadata;
