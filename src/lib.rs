@@ -10,4 +10,6 @@ pub mod log;
 pub mod metastore;
 pub mod model;
 pub mod object;
+pub mod record;
+pub mod server;
 pub mod wire;

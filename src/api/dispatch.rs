@@ -235,13 +235,15 @@ pub struct Caller {
     pub client_host: IpAddr,
     /// The client id of the last request: clients send the same one each time, so it is kept rather than copied.
     pub client_id: Option<Arc<str>>,
+    /// The largest frame that is read from it. A listener with authentication starts low and raises it afterwards.
+    pub request_bytes_max: usize,
 }
 
 impl Caller {
     /// A client that has not said anything yet.
     #[must_use]
-    pub fn new(connection_id: u64, client_host: IpAddr) -> Self {
-        Self { connection_id, client_host, client_id: None }
+    pub fn new(connection_id: u64, client_host: IpAddr, request_bytes_max: usize) -> Self {
+        Self { connection_id, client_host, client_id: None, request_bytes_max }
     }
 
     fn is_called(&mut self, client_id: Option<&Bytes>) -> Option<Arc<str>> {

@@ -65,7 +65,6 @@ pub fn object_failure(error: &ObjectError) -> Failure {
     Failure::new(object_condition(error), error.to_string())
 }
 
-#[expect(clippy::too_many_lines, reason = "one line per condition is the table")]
 fn response_error(condition: Condition) -> ResponseError {
     match condition {
         Condition::UnknownServerError => ResponseError::UnknownServerError,

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod crc;
 pub mod metrics;
 pub mod rng;
 pub mod task;

@@ -110,6 +110,7 @@ impl Walker<'_> {
                 self.skip(length.unwrap_or(0))
             }
             Kind::Array(element) => self.array(element),
+            Kind::Structs(fields) => self.array(&Kind::Struct(fields)),
             Kind::Struct(fields) => self.fields(fields),
             Kind::Optional(fields) => match self.take(1)?[0].cast_signed() {
                 1 => self.fields(fields),

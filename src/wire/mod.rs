@@ -8,6 +8,9 @@
 //! What must hold: nothing is allocated by a length or a count that the bytes at hand do not cover, and record
 //! batches stay slices of the frame they came in.
 
+pub mod client;
+pub mod fetch_response;
+pub mod frame;
 pub mod guard;
 pub mod header;
 pub mod shapes;

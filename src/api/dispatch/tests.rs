@@ -89,7 +89,7 @@ fn a_response_is_one_buffer_of_the_right_size() {
 
 #[test]
 fn the_client_id_is_copied_only_when_it_changes() {
-    let mut caller = Caller::new(1, IpAddr::from([127, 0, 0, 1]));
+    let mut caller = Caller::new(1, IpAddr::from([127, 0, 0, 1]), 1024);
     let name = Bytes::from_static(b"client");
     let first = caller.is_called(Some(&name)).unwrap();
     let second = caller.is_called(Some(&name)).unwrap();

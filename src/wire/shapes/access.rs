@@ -1,6 +1,6 @@
 //! Requests about who may do what.
 
-use crate::wire::shapes::field::{BOOL, BYTES, Field, INFLEXIBLE, INT8, INT32, INT64, Kind, Message, STRING, field};
+use crate::wire::shapes::field::{BOOL, BYTES, Field, INFLEXIBLE, INT8, INT32, INT64, Message, STRING, field, structs};
 
 /// SaslHandshake, v0–1.
 pub static SASL_HANDSHAKE: Message = Message {
@@ -41,7 +41,7 @@ pub static DESCRIBE_ACLS: Message = Message {
     ],
 };
 
-const CREATE_ACLS_ACL_CREATION: &[Field] = &[
+const ACL_CREATION: &[Field] = &[
     field(INT8),   // resource_type
     field(STRING), // resource_name
     field(INT8),   // resource_pattern_type
@@ -58,7 +58,7 @@ pub static CREATE_ACLS: Message = Message {
     max: 3,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(CREATE_ACLS_ACL_CREATION))), // creations
+        structs(ACL_CREATION), // creations
     ],
 };
 
@@ -79,31 +79,31 @@ pub static DELETE_ACLS: Message = Message {
     max: 3,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DELETE_ACLS_FILTER))), // filters
+        structs(DELETE_ACLS_FILTER), // filters
     ],
 };
 
-const DESCRIBE_USER_SCRAM_CREDENTIALS_USER_NAME: &[Field] = &[
+const USER_NAME: &[Field] = &[
     field(STRING), // name
 ];
 
-/// DescribeUserScramCredentials, v0–0.
+/// DescribeUserScramCredentials, v0.
 pub static DESCRIBE_USER_SCRAM_CREDENTIALS: Message = Message {
     key: 50,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_USER_SCRAM_CREDENTIALS_USER_NAME))).nullable(), // users
+        structs(USER_NAME).nullable(), // users
     ],
 };
 
-const ALTER_USER_SCRAM_CREDENTIALS_SCRAM_CREDENTIAL_DELETION: &[Field] = &[
+const SCRAM_CREDENTIAL_DELETION: &[Field] = &[
     field(STRING), // name
     field(INT8),   // mechanism
 ];
 
-const ALTER_USER_SCRAM_CREDENTIALS_SCRAM_CREDENTIAL_UPSERTION: &[Field] = &[
+const SCRAM_CREDENTIAL_UPSERTION: &[Field] = &[
     field(STRING), // name
     field(INT8),   // mechanism
     field(INT32),  // iterations
@@ -111,19 +111,19 @@ const ALTER_USER_SCRAM_CREDENTIALS_SCRAM_CREDENTIAL_UPSERTION: &[Field] = &[
     field(BYTES),  // salted_password
 ];
 
-/// AlterUserScramCredentials, v0–0.
+/// AlterUserScramCredentials, v0.
 pub static ALTER_USER_SCRAM_CREDENTIALS: Message = Message {
     key: 51,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(ALTER_USER_SCRAM_CREDENTIALS_SCRAM_CREDENTIAL_DELETION))), // deletions
-        field(Kind::Array(&Kind::Struct(ALTER_USER_SCRAM_CREDENTIALS_SCRAM_CREDENTIAL_UPSERTION))), // upsertions
+        structs(SCRAM_CREDENTIAL_DELETION),  // deletions
+        structs(SCRAM_CREDENTIAL_UPSERTION), // upsertions
     ],
 };
 
-const DESCRIBE_CLIENT_QUOTAS_COMPONENT_DATA: &[Field] = &[
+const COMPONENT_DATA: &[Field] = &[
     field(STRING),            // entity_type
     field(INT8),              // match_type
     field(STRING).nullable(), // _match
@@ -136,25 +136,25 @@ pub static DESCRIBE_CLIENT_QUOTAS: Message = Message {
     max: 1,
     flexible: 1,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_CLIENT_QUOTAS_COMPONENT_DATA))), // components
-        field(BOOL),                                                              // strict
+        structs(COMPONENT_DATA), // components
+        field(BOOL),             // strict
     ],
 };
 
-const ALTER_CLIENT_QUOTAS_ENTITY_DATA: &[Field] = &[
+const ENTITY_DATA: &[Field] = &[
     field(STRING),            // entity_type
     field(STRING).nullable(), // entity_name
 ];
 
-const ALTER_CLIENT_QUOTAS_OP_DATA: &[Field] = &[
+const OP_DATA: &[Field] = &[
     field(STRING), // key
     field(INT64),  // value
     field(BOOL),   // remove
 ];
 
-const ALTER_CLIENT_QUOTAS_ENTRY_DATA: &[Field] = &[
-    field(Kind::Array(&Kind::Struct(ALTER_CLIENT_QUOTAS_ENTITY_DATA))), // entity
-    field(Kind::Array(&Kind::Struct(ALTER_CLIENT_QUOTAS_OP_DATA))),     // ops
+const ENTRY_DATA: &[Field] = &[
+    structs(ENTITY_DATA), // entity
+    structs(OP_DATA),     // ops
 ];
 
 /// AlterClientQuotas, v0–1.
@@ -164,7 +164,7 @@ pub static ALTER_CLIENT_QUOTAS: Message = Message {
     max: 1,
     flexible: 1,
     fields: &[
-        field(Kind::Array(&Kind::Struct(ALTER_CLIENT_QUOTAS_ENTRY_DATA))), // entries
-        field(BOOL),                                                       // validate_only
+        structs(ENTRY_DATA), // entries
+        field(BOOL),         // validate_only
     ],
 };

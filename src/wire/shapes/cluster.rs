@@ -1,6 +1,6 @@
 //! Requests about the cluster.
 
-use crate::wire::shapes::field::{BOOL, Field, INT8, INT32, Kind, Message, STRING, UUID, field};
+use crate::wire::shapes::field::{BOOL, Field, INT8, INT32, Kind, Message, STRING, UUID, field, structs};
 
 /// ApiVersions, v0–4.
 pub static API_VERSIONS: Message = Message {
@@ -26,10 +26,10 @@ pub static METADATA: Message = Message {
     max: 13,
     flexible: 9,
     fields: &[
-        field(Kind::Array(&Kind::Struct(METADATA_REQUEST_TOPIC))).nullable(), // topics
-        field(BOOL).since(4),                                                 // allow_auto_topic_creation
-        field(BOOL).since(8).until(10),                                       // include_cluster_authorized_operations
-        field(BOOL).since(8),                                                 // include_topic_authorized_operations
+        structs(METADATA_REQUEST_TOPIC).nullable(), // topics
+        field(BOOL).since(4),                       // allow_auto_topic_creation
+        field(BOOL).since(8).until(10),             // include_cluster_authorized_operations
+        field(BOOL).since(8),                       // include_topic_authorized_operations
     ],
 };
 
@@ -59,29 +59,29 @@ pub static DESCRIBE_CLUSTER: Message = Message {
     ],
 };
 
-const DESCRIBE_TOPIC_PARTITIONS_TOPIC_REQUEST: &[Field] = &[
+const TOPIC_REQUEST: &[Field] = &[
     field(STRING), // name
 ];
 
-const DESCRIBE_TOPIC_PARTITIONS_CURSOR: &[Field] = &[
+const CURSOR: &[Field] = &[
     field(STRING), // topic_name
     field(INT32),  // partition_index
 ];
 
-/// DescribeTopicPartitions, v0–0.
+/// DescribeTopicPartitions, v0.
 pub static DESCRIBE_TOPIC_PARTITIONS: Message = Message {
     key: 75,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_TOPIC_PARTITIONS_TOPIC_REQUEST))), // topics
-        field(INT32),                                                               // response_partition_limit
-        field(Kind::Optional(DESCRIBE_TOPIC_PARTITIONS_CURSOR)).nullable(),         // cursor
+        structs(TOPIC_REQUEST),                   // topics
+        field(INT32),                             // response_partition_limit
+        field(Kind::Optional(CURSOR)).nullable(), // cursor
     ],
 };
 
-const DESCRIBE_LOG_DIRS_DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[
+const DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[
     field(STRING),              // topic
     field(Kind::Array(&INT32)), // partitions
 ];
@@ -93,11 +93,11 @@ pub static DESCRIBE_LOG_DIRS: Message = Message {
     max: 4,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_LOG_DIRS_DESCRIBABLE_LOG_DIR_TOPIC))).nullable(), // topics
+        structs(DESCRIBABLE_LOG_DIR_TOPIC).nullable(), // topics
     ],
 };
 
-const ELECT_LEADERS_TOPIC_PARTITIONS: &[Field] = &[
+const TOPIC_PARTITIONS: &[Field] = &[
     field(STRING),              // topic
     field(Kind::Array(&INT32)), // partitions
 ];
@@ -109,9 +109,9 @@ pub static ELECT_LEADERS: Message = Message {
     max: 2,
     flexible: 2,
     fields: &[
-        field(INT8).since(1),                                                         // election_type
-        field(Kind::Array(&Kind::Struct(ELECT_LEADERS_TOPIC_PARTITIONS))).nullable(), // topic_partitions
-        field(INT32),                                                                 // timeout_ms
+        field(INT8).since(1),                 // election_type
+        structs(TOPIC_PARTITIONS).nullable(), // topic_partitions
+        field(INT32),                         // timeout_ms
     ],
 };
 
@@ -120,14 +120,14 @@ const LIST_PARTITION_REASSIGNMENTS_TOPICS: &[Field] = &[
     field(Kind::Array(&INT32)), // partition_indexes
 ];
 
-/// ListPartitionReassignments, v0–0.
+/// ListPartitionReassignments, v0.
 pub static LIST_PARTITION_REASSIGNMENTS: Message = Message {
     key: 46,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(INT32),                                                                      // timeout_ms
-        field(Kind::Array(&Kind::Struct(LIST_PARTITION_REASSIGNMENTS_TOPICS))).nullable(), // topics
+        field(INT32),                                            // timeout_ms
+        structs(LIST_PARTITION_REASSIGNMENTS_TOPICS).nullable(), // topics
     ],
 };

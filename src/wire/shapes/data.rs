@@ -1,16 +1,18 @@
 //! Requests about the data itself.
 
-use crate::wire::shapes::field::{BYTES, Field, INT8, INT16, INT32, INT64, Kind, Message, STRING, UUID, field};
+use crate::wire::shapes::field::{
+    BYTES, Field, INT8, INT16, INT32, INT64, Kind, Message, STRING, UUID, field, structs,
+};
 
-const PRODUCE_PARTITION_PRODUCE_DATA: &[Field] = &[
+const PARTITION_PRODUCE_DATA: &[Field] = &[
     field(INT32),            // index
     field(BYTES).nullable(), // records
 ];
 
-const PRODUCE_TOPIC_PRODUCE_DATA: &[Field] = &[
-    field(STRING).until(12),                                           // name
-    field(UUID).since(13),                                             // topic_id
-    field(Kind::Array(&Kind::Struct(PRODUCE_PARTITION_PRODUCE_DATA))), // partition_data
+const TOPIC_PRODUCE_DATA: &[Field] = &[
+    field(STRING).until(12),         // name
+    field(UUID).since(13),           // topic_id
+    structs(PARTITION_PRODUCE_DATA), // partition_data
 ];
 
 /// Produce, v3–13.
@@ -20,10 +22,10 @@ pub static PRODUCE: Message = Message {
     max: 13,
     flexible: 9,
     fields: &[
-        field(STRING).nullable(),                                      // transactional_id
-        field(INT16),                                                  // acks
-        field(INT32),                                                  // timeout_ms
-        field(Kind::Array(&Kind::Struct(PRODUCE_TOPIC_PRODUCE_DATA))), // topic_data
+        field(STRING).nullable(),    // transactional_id
+        field(INT16),                // acks
+        field(INT32),                // timeout_ms
+        structs(TOPIC_PRODUCE_DATA), // topic_data
     ],
 };
 
@@ -39,18 +41,18 @@ const FETCH_PARTITION: &[Field] = &[
 ];
 
 const FETCH_TOPIC: &[Field] = &[
-    field(STRING).until(12),                            // topic
-    field(UUID).since(13),                              // topic_id
-    field(Kind::Array(&Kind::Struct(FETCH_PARTITION))), // partitions
+    field(STRING).until(12),  // topic
+    field(UUID).since(13),    // topic_id
+    structs(FETCH_PARTITION), // partitions
 ];
 
-const FETCH_FORGOTTEN_TOPIC: &[Field] = &[
+const FORGOTTEN_TOPIC: &[Field] = &[
     field(STRING).since(7).until(12),    // topic
     field(UUID).since(13),               // topic_id
     field(Kind::Array(&INT32)).since(7), // partitions
 ];
 
-const FETCH_REPLICA_STATE: &[Field] = &[
+const REPLICA_STATE: &[Field] = &[
     field(INT32).since(15), // replica_id
     field(INT64).since(15), // replica_epoch
 ];
@@ -62,18 +64,18 @@ pub static FETCH: Message = Message {
     max: 18,
     flexible: 12,
     fields: &[
-        field(INT32).until(14),                                            // replica_id
-        field(INT32),                                                      // max_wait_ms
-        field(INT32),                                                      // min_bytes
-        field(INT32),                                                      // max_bytes
-        field(INT8),                                                       // isolation_level
-        field(INT32).since(7),                                             // session_id
-        field(INT32).since(7),                                             // session_epoch
-        field(Kind::Array(&Kind::Struct(FETCH_TOPIC))),                    // topics
-        field(Kind::Array(&Kind::Struct(FETCH_FORGOTTEN_TOPIC))).since(7), // forgotten_topics_data
-        field(STRING).since(11),                                           // rack_id
-        field(STRING).tagged(0).nullable(),                                // cluster_id
-        field(Kind::Struct(FETCH_REPLICA_STATE)).since(15).tagged(1),      // replica_state
+        field(INT32).until(14),                                 // replica_id
+        field(INT32),                                           // max_wait_ms
+        field(INT32),                                           // min_bytes
+        field(INT32),                                           // max_bytes
+        field(INT8),                                            // isolation_level
+        field(INT32).since(7),                                  // session_id
+        field(INT32).since(7),                                  // session_epoch
+        structs(FETCH_TOPIC),                                   // topics
+        structs(FORGOTTEN_TOPIC).since(7),                      // forgotten_topics_data
+        field(STRING).since(11),                                // rack_id
+        field(STRING).tagged(0).nullable(),                     // cluster_id
+        field(Kind::Struct(REPLICA_STATE)).since(15).tagged(1), // replica_state
     ],
 };
 
@@ -84,8 +86,8 @@ const LIST_OFFSETS_PARTITION: &[Field] = &[
 ];
 
 const LIST_OFFSETS_TOPIC: &[Field] = &[
-    field(STRING),                                             // name
-    field(Kind::Array(&Kind::Struct(LIST_OFFSETS_PARTITION))), // partitions
+    field(STRING),                   // name
+    structs(LIST_OFFSETS_PARTITION), // partitions
 ];
 
 /// ListOffsets, v1–10.
@@ -95,10 +97,10 @@ pub static LIST_OFFSETS: Message = Message {
     max: 10,
     flexible: 6,
     fields: &[
-        field(INT32),                                          // replica_id
-        field(INT8).since(2),                                  // isolation_level
-        field(Kind::Array(&Kind::Struct(LIST_OFFSETS_TOPIC))), // topics
-        field(INT32).since(10),                                // timeout_ms
+        field(INT32),                // replica_id
+        field(INT8).since(2),        // isolation_level
+        structs(LIST_OFFSETS_TOPIC), // topics
+        field(INT32).since(10),      // timeout_ms
     ],
 };
 
@@ -108,8 +110,8 @@ const DELETE_RECORDS_PARTITION: &[Field] = &[
 ];
 
 const DELETE_RECORDS_TOPIC: &[Field] = &[
-    field(STRING),                                               // name
-    field(Kind::Array(&Kind::Struct(DELETE_RECORDS_PARTITION))), // partitions
+    field(STRING),                     // name
+    structs(DELETE_RECORDS_PARTITION), // partitions
 ];
 
 /// DeleteRecords, v0–2.
@@ -119,20 +121,20 @@ pub static DELETE_RECORDS: Message = Message {
     max: 2,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DELETE_RECORDS_TOPIC))), // topics
-        field(INT32),                                            // timeout_ms
+        structs(DELETE_RECORDS_TOPIC), // topics
+        field(INT32),                  // timeout_ms
     ],
 };
 
-const OFFSET_FOR_LEADER_EPOCH_OFFSET_FOR_LEADER_PARTITION: &[Field] = &[
+const OFFSET_FOR_LEADER_PARTITION: &[Field] = &[
     field(INT32), // partition
     field(INT32), // current_leader_epoch
     field(INT32), // leader_epoch
 ];
 
-const OFFSET_FOR_LEADER_EPOCH_OFFSET_FOR_LEADER_TOPIC: &[Field] = &[
-    field(STRING),                                                                          // topic
-    field(Kind::Array(&Kind::Struct(OFFSET_FOR_LEADER_EPOCH_OFFSET_FOR_LEADER_PARTITION))), // partitions
+const OFFSET_FOR_LEADER_TOPIC: &[Field] = &[
+    field(STRING),                        // topic
+    structs(OFFSET_FOR_LEADER_PARTITION), // partitions
 ];
 
 /// OffsetForLeaderEpoch, v2–4.
@@ -142,7 +144,7 @@ pub static OFFSET_FOR_LEADER_EPOCH: Message = Message {
     max: 4,
     flexible: 4,
     fields: &[
-        field(INT32).since(3),                                                              // replica_id
-        field(Kind::Array(&Kind::Struct(OFFSET_FOR_LEADER_EPOCH_OFFSET_FOR_LEADER_TOPIC))), // topics
+        field(INT32).since(3),            // replica_id
+        structs(OFFSET_FOR_LEADER_TOPIC), // topics
     ],
 };

@@ -39,8 +39,10 @@ pub enum Kind {
     String,
     /// Bytes or records, their length before them.
     Bytes,
-    /// An array, its count before it.
+    /// An array of numbers or strings, its count before it.
     Array(&'static Self),
+    /// An array of structs, its count before it.
+    Structs(&'static [Field]),
     /// A struct.
     Struct(&'static [Field]),
     /// A struct with a byte before it that says whether it is there.
@@ -68,6 +70,12 @@ pub const BYTES: Kind = Kind::Bytes;
 #[must_use]
 pub const fn field(kind: Kind) -> Field {
     Field { kind, min: 0, max: i16::MAX, tag: None, nullable: false }
+}
+
+/// An array of structs that all versions have.
+#[must_use]
+pub const fn structs(fields: &'static [Field]) -> Field {
+    field(Kind::Structs(fields))
 }
 
 impl Field {

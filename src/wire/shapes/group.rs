@@ -1,6 +1,8 @@
 //! Requests about consumer groups.
 
-use crate::wire::shapes::field::{BOOL, BYTES, Field, INFLEXIBLE, INT32, INT64, Kind, Message, STRING, UUID, field};
+use crate::wire::shapes::field::{
+    BOOL, BYTES, Field, INFLEXIBLE, INT32, INT64, Kind, Message, STRING, UUID, field, structs,
+};
 
 const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
     field(INT32),             // partition_index
@@ -10,8 +12,8 @@ const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
 ];
 
 const OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
-    field(STRING),                                                      // name
-    field(Kind::Array(&Kind::Struct(OFFSET_COMMIT_REQUEST_PARTITION))), // partitions
+    field(STRING),                            // name
+    structs(OFFSET_COMMIT_REQUEST_PARTITION), // partitions
 ];
 
 /// OffsetCommit, v2–9.
@@ -21,12 +23,12 @@ pub static OFFSET_COMMIT: Message = Message {
     max: 9,
     flexible: 8,
     fields: &[
-        field(STRING),                                                  // group_id
-        field(INT32),                                                   // generation_id_or_member_epoch
-        field(STRING),                                                  // member_id
-        field(STRING).since(7).nullable(),                              // group_instance_id
-        field(INT64).until(4),                                          // retention_time_ms
-        field(Kind::Array(&Kind::Struct(OFFSET_COMMIT_REQUEST_TOPIC))), // topics
+        field(STRING),                        // group_id
+        field(INT32),                         // generation_id_or_member_epoch
+        field(STRING),                        // member_id
+        field(STRING).since(7).nullable(),    // group_instance_id
+        field(INT64).until(4),                // retention_time_ms
+        structs(OFFSET_COMMIT_REQUEST_TOPIC), // topics
     ],
 };
 
@@ -41,10 +43,10 @@ const OFFSET_FETCH_REQUEST_TOPICS: &[Field] = &[
 ];
 
 const OFFSET_FETCH_REQUEST_GROUP: &[Field] = &[
-    field(STRING).since(8),                                                             // group_id
-    field(STRING).since(9).nullable(),                                                  // member_id
-    field(INT32).since(9),                                                              // member_epoch
-    field(Kind::Array(&Kind::Struct(OFFSET_FETCH_REQUEST_TOPICS))).since(8).nullable(), // topics
+    field(STRING).since(8),                                   // group_id
+    field(STRING).since(9).nullable(),                        // member_id
+    field(INT32).since(9),                                    // member_epoch
+    structs(OFFSET_FETCH_REQUEST_TOPICS).since(8).nullable(), // topics
 ];
 
 /// OffsetFetch, v1–9.
@@ -54,10 +56,10 @@ pub static OFFSET_FETCH: Message = Message {
     max: 9,
     flexible: 6,
     fields: &[
-        field(STRING).until(7),                                                            // group_id
-        field(Kind::Array(&Kind::Struct(OFFSET_FETCH_REQUEST_TOPIC))).until(7).nullable(), // topics
-        field(Kind::Array(&Kind::Struct(OFFSET_FETCH_REQUEST_GROUP))).since(8),            // groups
-        field(BOOL).since(7),                                                              // require_stable
+        field(STRING).until(7),                                  // group_id
+        structs(OFFSET_FETCH_REQUEST_TOPIC).until(7).nullable(), // topics
+        structs(OFFSET_FETCH_REQUEST_GROUP).since(8),            // groups
+        field(BOOL).since(7),                                    // require_stable
     ],
 };
 
@@ -73,14 +75,14 @@ pub static JOIN_GROUP: Message = Message {
     max: 9,
     flexible: 6,
     fields: &[
-        field(STRING),                                                  // group_id
-        field(INT32),                                                   // session_timeout_ms
-        field(INT32).since(1),                                          // rebalance_timeout_ms
-        field(STRING),                                                  // member_id
-        field(STRING).since(5).nullable(),                              // group_instance_id
-        field(STRING),                                                  // protocol_type
-        field(Kind::Array(&Kind::Struct(JOIN_GROUP_REQUEST_PROTOCOL))), // protocols
-        field(STRING).since(8).nullable(),                              // reason
+        field(STRING),                        // group_id
+        field(INT32),                         // session_timeout_ms
+        field(INT32).since(1),                // rebalance_timeout_ms
+        field(STRING),                        // member_id
+        field(STRING).since(5).nullable(),    // group_instance_id
+        field(STRING),                        // protocol_type
+        structs(JOIN_GROUP_REQUEST_PROTOCOL), // protocols
+        field(STRING).since(8).nullable(),    // reason
     ],
 };
 
@@ -98,7 +100,7 @@ pub static HEARTBEAT: Message = Message {
     ],
 };
 
-const LEAVE_GROUP_MEMBER_IDENTITY: &[Field] = &[
+const MEMBER_IDENTITY: &[Field] = &[
     field(STRING).since(3),            // member_id
     field(STRING).since(3).nullable(), // group_instance_id
     field(STRING).since(5).nullable(), // reason
@@ -111,9 +113,9 @@ pub static LEAVE_GROUP: Message = Message {
     max: 5,
     flexible: 4,
     fields: &[
-        field(STRING),                                                           // group_id
-        field(STRING).until(2),                                                  // member_id
-        field(Kind::Array(&Kind::Struct(LEAVE_GROUP_MEMBER_IDENTITY))).since(3), // members
+        field(STRING),                     // group_id
+        field(STRING).until(2),            // member_id
+        structs(MEMBER_IDENTITY).since(3), // members
     ],
 };
 
@@ -129,13 +131,13 @@ pub static SYNC_GROUP: Message = Message {
     max: 5,
     flexible: 4,
     fields: &[
-        field(STRING),                                                    // group_id
-        field(INT32),                                                     // generation_id
-        field(STRING),                                                    // member_id
-        field(STRING).since(3).nullable(),                                // group_instance_id
-        field(STRING).since(5).nullable(),                                // protocol_type
-        field(STRING).since(5).nullable(),                                // protocol_name
-        field(Kind::Array(&Kind::Struct(SYNC_GROUP_REQUEST_ASSIGNMENT))), // assignments
+        field(STRING),                          // group_id
+        field(INT32),                           // generation_id
+        field(STRING),                          // member_id
+        field(STRING).since(3).nullable(),      // group_instance_id
+        field(STRING).since(5).nullable(),      // protocol_type
+        field(STRING).since(5).nullable(),      // protocol_name
+        structs(SYNC_GROUP_REQUEST_ASSIGNMENT), // assignments
     ],
 };
 
@@ -179,23 +181,23 @@ const OFFSET_DELETE_REQUEST_PARTITION: &[Field] = &[
 ];
 
 const OFFSET_DELETE_REQUEST_TOPIC: &[Field] = &[
-    field(STRING),                                                      // name
-    field(Kind::Array(&Kind::Struct(OFFSET_DELETE_REQUEST_PARTITION))), // partitions
+    field(STRING),                            // name
+    structs(OFFSET_DELETE_REQUEST_PARTITION), // partitions
 ];
 
-/// OffsetDelete, v0–0.
+/// OffsetDelete, v0.
 pub static OFFSET_DELETE: Message = Message {
     key: 47,
     min: 0,
     max: 0,
     flexible: INFLEXIBLE,
     fields: &[
-        field(STRING),                                                  // group_id
-        field(Kind::Array(&Kind::Struct(OFFSET_DELETE_REQUEST_TOPIC))), // topics
+        field(STRING),                        // group_id
+        structs(OFFSET_DELETE_REQUEST_TOPIC), // topics
     ],
 };
 
-const CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS: &[Field] = &[
+const TOPIC_PARTITIONS: &[Field] = &[
     field(UUID),                // topic_id
     field(Kind::Array(&INT32)), // partitions
 ];
@@ -207,16 +209,16 @@ pub static CONSUMER_GROUP_HEARTBEAT: Message = Message {
     max: 1,
     flexible: 0,
     fields: &[
-        field(STRING),                                                                           // group_id
-        field(STRING),                                                                           // member_id
-        field(INT32),                                                                            // member_epoch
-        field(STRING).nullable(),                                                                // instance_id
-        field(STRING).nullable(),                                                                // rack_id
-        field(INT32),                                                                            // rebalance_timeout_ms
+        field(STRING),                          // group_id
+        field(STRING),                          // member_id
+        field(INT32),                           // member_epoch
+        field(STRING).nullable(),               // instance_id
+        field(STRING).nullable(),               // rack_id
+        field(INT32),                           // rebalance_timeout_ms
         field(Kind::Array(&STRING)).nullable(), // subscribed_topic_names
         field(STRING).since(1).nullable(),      // subscribed_topic_regex
         field(STRING).nullable(),               // server_assignor
-        field(Kind::Array(&Kind::Struct(CONSUMER_GROUP_HEARTBEAT_TOPIC_PARTITIONS))).nullable(), // topic_partitions
+        structs(TOPIC_PARTITIONS).nullable(),   // topic_partitions
     ],
 };
 

@@ -1,8 +1,8 @@
 //! Requests of share groups.
 
-use crate::wire::shapes::field::{BOOL, Field, INT8, INT32, INT64, Kind, Message, STRING, UUID, field};
+use crate::wire::shapes::field::{BOOL, Field, INT8, INT32, INT64, Kind, Message, STRING, UUID, field, structs};
 
-/// ShareGroupHeartbeat, v1–1.
+/// ShareGroupHeartbeat, v1.
 pub static SHARE_GROUP_HEARTBEAT: Message = Message {
     key: 76,
     min: 1,
@@ -17,7 +17,7 @@ pub static SHARE_GROUP_HEARTBEAT: Message = Message {
     ],
 };
 
-/// ShareGroupDescribe, v1–1.
+/// ShareGroupDescribe, v1.
 pub static SHARE_GROUP_DESCRIBE: Message = Message {
     key: 77,
     min: 1,
@@ -35,38 +35,38 @@ const SHARE_FETCH_ACKNOWLEDGEMENT_BATCH: &[Field] = &[
     field(Kind::Array(&INT8)), // acknowledge_types
 ];
 
-const SHARE_FETCH_FETCH_PARTITION: &[Field] = &[
-    field(INT32),                                                         // partition_index
-    field(Kind::Array(&Kind::Struct(SHARE_FETCH_ACKNOWLEDGEMENT_BATCH))), // acknowledgement_batches
+const FETCH_PARTITION: &[Field] = &[
+    field(INT32),                               // partition_index
+    structs(SHARE_FETCH_ACKNOWLEDGEMENT_BATCH), // acknowledgement_batches
 ];
 
-const SHARE_FETCH_FETCH_TOPIC: &[Field] = &[
-    field(UUID),                                                    // topic_id
-    field(Kind::Array(&Kind::Struct(SHARE_FETCH_FETCH_PARTITION))), // partitions
+const FETCH_TOPIC: &[Field] = &[
+    field(UUID),              // topic_id
+    structs(FETCH_PARTITION), // partitions
 ];
 
-const SHARE_FETCH_FORGOTTEN_TOPIC: &[Field] = &[
+const FORGOTTEN_TOPIC: &[Field] = &[
     field(UUID),                // topic_id
     field(Kind::Array(&INT32)), // partitions
 ];
 
-/// ShareFetch, v1–1.
+/// ShareFetch, v1.
 pub static SHARE_FETCH: Message = Message {
     key: 78,
     min: 1,
     max: 1,
     flexible: 0,
     fields: &[
-        field(STRING).nullable(),                                       // group_id
-        field(STRING).nullable(),                                       // member_id
-        field(INT32),                                                   // share_session_epoch
-        field(INT32),                                                   // max_wait_ms
-        field(INT32),                                                   // min_bytes
-        field(INT32),                                                   // max_bytes
-        field(INT32),                                                   // max_records
-        field(INT32),                                                   // batch_size
-        field(Kind::Array(&Kind::Struct(SHARE_FETCH_FETCH_TOPIC))),     // topics
-        field(Kind::Array(&Kind::Struct(SHARE_FETCH_FORGOTTEN_TOPIC))), // forgotten_topics_data
+        field(STRING).nullable(), // group_id
+        field(STRING).nullable(), // member_id
+        field(INT32),             // share_session_epoch
+        field(INT32),             // max_wait_ms
+        field(INT32),             // min_bytes
+        field(INT32),             // max_bytes
+        field(INT32),             // max_records
+        field(INT32),             // batch_size
+        structs(FETCH_TOPIC),     // topics
+        structs(FORGOTTEN_TOPIC), // forgotten_topics_data
     ],
 };
 
@@ -76,27 +76,27 @@ const SHARE_ACKNOWLEDGE_ACKNOWLEDGEMENT_BATCH: &[Field] = &[
     field(Kind::Array(&INT8)), // acknowledge_types
 ];
 
-const SHARE_ACKNOWLEDGE_ACKNOWLEDGE_PARTITION: &[Field] = &[
-    field(INT32),                                                               // partition_index
-    field(Kind::Array(&Kind::Struct(SHARE_ACKNOWLEDGE_ACKNOWLEDGEMENT_BATCH))), // acknowledgement_batches
+const ACKNOWLEDGE_PARTITION: &[Field] = &[
+    field(INT32),                                     // partition_index
+    structs(SHARE_ACKNOWLEDGE_ACKNOWLEDGEMENT_BATCH), // acknowledgement_batches
 ];
 
-const SHARE_ACKNOWLEDGE_ACKNOWLEDGE_TOPIC: &[Field] = &[
-    field(UUID),                                                                // topic_id
-    field(Kind::Array(&Kind::Struct(SHARE_ACKNOWLEDGE_ACKNOWLEDGE_PARTITION))), // partitions
+const ACKNOWLEDGE_TOPIC: &[Field] = &[
+    field(UUID),                    // topic_id
+    structs(ACKNOWLEDGE_PARTITION), // partitions
 ];
 
-/// ShareAcknowledge, v1–1.
+/// ShareAcknowledge, v1.
 pub static SHARE_ACKNOWLEDGE: Message = Message {
     key: 79,
     min: 1,
     max: 1,
     flexible: 0,
     fields: &[
-        field(STRING).nullable(),                                               // group_id
-        field(STRING).nullable(),                                               // member_id
-        field(INT32),                                                           // share_session_epoch
-        field(Kind::Array(&Kind::Struct(SHARE_ACKNOWLEDGE_ACKNOWLEDGE_TOPIC))), // topics
+        field(STRING).nullable(),   // group_id
+        field(STRING).nullable(),   // member_id
+        field(INT32),               // share_session_epoch
+        structs(ACKNOWLEDGE_TOPIC), // topics
     ],
 };
 
@@ -106,18 +106,18 @@ const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC: &[Field] = &[
 ];
 
 const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP: &[Field] = &[
-    field(STRING),                                                                            // group_id
-    field(Kind::Array(&Kind::Struct(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC))).nullable(), // topics
+    field(STRING),                                                  // group_id
+    structs(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC).nullable(), // topics
 ];
 
-/// DescribeShareGroupOffsets, v0–0.
+/// DescribeShareGroupOffsets, v0.
 pub static DESCRIBE_SHARE_GROUP_OFFSETS: Message = Message {
     key: 90,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP))), // groups
+        structs(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP), // groups
     ],
 };
 
@@ -127,19 +127,19 @@ const ALTER_SHARE_GROUP_OFFSETS_REQUEST_PARTITION: &[Field] = &[
 ];
 
 const ALTER_SHARE_GROUP_OFFSETS_REQUEST_TOPIC: &[Field] = &[
-    field(STRING),                                                                  // topic_name
-    field(Kind::Array(&Kind::Struct(ALTER_SHARE_GROUP_OFFSETS_REQUEST_PARTITION))), // partitions
+    field(STRING),                                        // topic_name
+    structs(ALTER_SHARE_GROUP_OFFSETS_REQUEST_PARTITION), // partitions
 ];
 
-/// AlterShareGroupOffsets, v0–0.
+/// AlterShareGroupOffsets, v0.
 pub static ALTER_SHARE_GROUP_OFFSETS: Message = Message {
     key: 91,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(STRING),                                                              // group_id
-        field(Kind::Array(&Kind::Struct(ALTER_SHARE_GROUP_OFFSETS_REQUEST_TOPIC))), // topics
+        field(STRING),                                    // group_id
+        structs(ALTER_SHARE_GROUP_OFFSETS_REQUEST_TOPIC), // topics
     ],
 };
 
@@ -147,14 +147,14 @@ const DELETE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC: &[Field] = &[
     field(STRING), // topic_name
 ];
 
-/// DeleteShareGroupOffsets, v0–0.
+/// DeleteShareGroupOffsets, v0.
 pub static DELETE_SHARE_GROUP_OFFSETS: Message = Message {
     key: 92,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(STRING),                                                               // group_id
-        field(Kind::Array(&Kind::Struct(DELETE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC))), // topics
+        field(STRING),                                     // group_id
+        structs(DELETE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC), // topics
     ],
 };

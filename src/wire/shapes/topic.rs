@@ -1,23 +1,23 @@
 //! Requests about topics and configurations.
 
-use crate::wire::shapes::field::{BOOL, Field, INT8, INT16, INT32, Kind, Message, STRING, UUID, field};
+use crate::wire::shapes::field::{BOOL, Field, INT8, INT16, INT32, Kind, Message, STRING, UUID, field, structs};
 
-const CREATE_TOPICS_CREATABLE_REPLICA_ASSIGNMENT: &[Field] = &[
+const CREATABLE_REPLICA_ASSIGNMENT: &[Field] = &[
     field(INT32),               // partition_index
     field(Kind::Array(&INT32)), // broker_ids
 ];
 
-const CREATE_TOPICS_CREATABLE_TOPIC_CONFIG: &[Field] = &[
+const CREATABLE_TOPIC_CONFIG: &[Field] = &[
     field(STRING),            // name
     field(STRING).nullable(), // value
 ];
 
-const CREATE_TOPICS_CREATABLE_TOPIC: &[Field] = &[
-    field(STRING),                                                                 // name
-    field(INT32),                                                                  // num_partitions
-    field(INT16),                                                                  // replication_factor
-    field(Kind::Array(&Kind::Struct(CREATE_TOPICS_CREATABLE_REPLICA_ASSIGNMENT))), // assignments
-    field(Kind::Array(&Kind::Struct(CREATE_TOPICS_CREATABLE_TOPIC_CONFIG))),       // configs
+const CREATABLE_TOPIC: &[Field] = &[
+    field(STRING),                         // name
+    field(INT32),                          // num_partitions
+    field(INT16),                          // replication_factor
+    structs(CREATABLE_REPLICA_ASSIGNMENT), // assignments
+    structs(CREATABLE_TOPIC_CONFIG),       // configs
 ];
 
 /// CreateTopics, v2–7.
@@ -27,13 +27,13 @@ pub static CREATE_TOPICS: Message = Message {
     max: 7,
     flexible: 5,
     fields: &[
-        field(Kind::Array(&Kind::Struct(CREATE_TOPICS_CREATABLE_TOPIC))), // topics
-        field(INT32),                                                     // timeout_ms
-        field(BOOL),                                                      // validate_only
+        structs(CREATABLE_TOPIC), // topics
+        field(INT32),             // timeout_ms
+        field(BOOL),              // validate_only
     ],
 };
 
-const DELETE_TOPICS_DELETE_TOPIC_STATE: &[Field] = &[
+const DELETE_TOPIC_STATE: &[Field] = &[
     field(STRING).since(6).nullable(), // name
     field(UUID).since(6),              // topic_id
 ];
@@ -45,9 +45,9 @@ pub static DELETE_TOPICS: Message = Message {
     max: 6,
     flexible: 4,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DELETE_TOPICS_DELETE_TOPIC_STATE))).since(6), // topics
-        field(Kind::Array(&STRING)).until(5),                                         // topic_names
-        field(INT32),                                                                 // timeout_ms
+        structs(DELETE_TOPIC_STATE).since(6), // topics
+        field(Kind::Array(&STRING)).until(5), // topic_names
+        field(INT32),                         // timeout_ms
     ],
 };
 
@@ -56,9 +56,9 @@ const CREATE_PARTITIONS_ASSIGNMENT: &[Field] = &[
 ];
 
 const CREATE_PARTITIONS_TOPIC: &[Field] = &[
-    field(STRING),                                                              // name
-    field(INT32),                                                               // count
-    field(Kind::Array(&Kind::Struct(CREATE_PARTITIONS_ASSIGNMENT))).nullable(), // assignments
+    field(STRING),                                    // name
+    field(INT32),                                     // count
+    structs(CREATE_PARTITIONS_ASSIGNMENT).nullable(), // assignments
 ];
 
 /// CreatePartitions, v0–3.
@@ -68,9 +68,9 @@ pub static CREATE_PARTITIONS: Message = Message {
     max: 3,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(CREATE_PARTITIONS_TOPIC))), // topics
-        field(INT32),                                               // timeout_ms
-        field(BOOL),                                                // validate_only
+        structs(CREATE_PARTITIONS_TOPIC), // topics
+        field(INT32),                     // timeout_ms
+        field(BOOL),                      // validate_only
     ],
 };
 
@@ -87,9 +87,9 @@ pub static DESCRIBE_CONFIGS: Message = Message {
     max: 4,
     flexible: 4,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_CONFIGS_RESOURCE))), // resources
-        field(BOOL),                                                  // include_synonyms
-        field(BOOL).since(3),                                         // include_documentation
+        structs(DESCRIBE_CONFIGS_RESOURCE), // resources
+        field(BOOL),                        // include_synonyms
+        field(BOOL).since(3),               // include_documentation
     ],
 };
 
@@ -98,10 +98,10 @@ const ALTER_CONFIGS_ALTERABLE_CONFIG: &[Field] = &[
     field(STRING).nullable(), // value
 ];
 
-const ALTER_CONFIGS_RESOURCE: &[Field] = &[
-    field(INT8),                                                       // resource_type
-    field(STRING),                                                     // resource_name
-    field(Kind::Array(&Kind::Struct(ALTER_CONFIGS_ALTERABLE_CONFIG))), // configs
+const ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE: &[Field] = &[
+    field(INT8),                             // resource_type
+    field(STRING),                           // resource_name
+    structs(ALTER_CONFIGS_ALTERABLE_CONFIG), // configs
 ];
 
 /// AlterConfigs, v0–2.
@@ -111,8 +111,8 @@ pub static ALTER_CONFIGS: Message = Message {
     max: 2,
     flexible: 2,
     fields: &[
-        field(Kind::Array(&Kind::Struct(ALTER_CONFIGS_RESOURCE))), // resources
-        field(BOOL),                                               // validate_only
+        structs(ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE), // resources
+        field(BOOL),                                   // validate_only
     ],
 };
 
@@ -123,9 +123,9 @@ const INCREMENTAL_ALTER_CONFIGS_ALTERABLE_CONFIG: &[Field] = &[
 ];
 
 const INCREMENTAL_ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE: &[Field] = &[
-    field(INT8),                                                                   // resource_type
-    field(STRING),                                                                 // resource_name
-    field(Kind::Array(&Kind::Struct(INCREMENTAL_ALTER_CONFIGS_ALTERABLE_CONFIG))), // configs
+    field(INT8),                                         // resource_type
+    field(STRING),                                       // resource_name
+    structs(INCREMENTAL_ALTER_CONFIGS_ALTERABLE_CONFIG), // configs
 ];
 
 /// IncrementalAlterConfigs, v0–1.
@@ -135,8 +135,8 @@ pub static INCREMENTAL_ALTER_CONFIGS: Message = Message {
     max: 1,
     flexible: 1,
     fields: &[
-        field(Kind::Array(&Kind::Struct(INCREMENTAL_ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE))), // resources
-        field(BOOL),                                                                         // validate_only
+        structs(INCREMENTAL_ALTER_CONFIGS_ALTER_CONFIGS_RESOURCE), // resources
+        field(BOOL),                                               // validate_only
     ],
 };
 

@@ -1,6 +1,6 @@
 //! Requests of idempotent and transactional producers.
 
-use crate::wire::shapes::field::{BOOL, Field, INT16, INT32, INT64, Kind, Message, STRING, field};
+use crate::wire::shapes::field::{BOOL, Field, INT16, INT32, INT64, Kind, Message, STRING, field, structs};
 
 /// InitProducerId, v0–5.
 pub static INIT_PRODUCER_ID: Message = Message {
@@ -22,11 +22,11 @@ const ADD_PARTITIONS_TO_TXN_TOPIC: &[Field] = &[
 ];
 
 const ADD_PARTITIONS_TO_TXN_TRANSACTION: &[Field] = &[
-    field(STRING).since(4),                                                  // transactional_id
-    field(INT64).since(4),                                                   // producer_id
-    field(INT16).since(4),                                                   // producer_epoch
-    field(BOOL).since(4),                                                    // verify_only
-    field(Kind::Array(&Kind::Struct(ADD_PARTITIONS_TO_TXN_TOPIC))).since(4), // topics
+    field(STRING).since(4),                        // transactional_id
+    field(INT64).since(4),                         // producer_id
+    field(INT16).since(4),                         // producer_epoch
+    field(BOOL).since(4),                          // verify_only
+    structs(ADD_PARTITIONS_TO_TXN_TOPIC).since(4), // topics
 ];
 
 /// AddPartitionsToTxn, v0–5.
@@ -36,11 +36,11 @@ pub static ADD_PARTITIONS_TO_TXN: Message = Message {
     max: 5,
     flexible: 3,
     fields: &[
-        field(Kind::Array(&Kind::Struct(ADD_PARTITIONS_TO_TXN_TRANSACTION))).since(4), // transactions
-        field(STRING).until(3),                                                        // v3_and_below_transactional_id
-        field(INT64).until(3),                                                         // v3_and_below_producer_id
-        field(INT16).until(3),                                                         // v3_and_below_producer_epoch
-        field(Kind::Array(&Kind::Struct(ADD_PARTITIONS_TO_TXN_TOPIC))).until(3),       // v3_and_below_topics
+        structs(ADD_PARTITIONS_TO_TXN_TRANSACTION).since(4), // transactions
+        field(STRING).until(3),                              // v3_and_below_transactional_id
+        field(INT64).until(3),                               // v3_and_below_producer_id
+        field(INT16).until(3),                               // v3_and_below_producer_epoch
+        structs(ADD_PARTITIONS_TO_TXN_TOPIC).until(3),       // v3_and_below_topics
     ],
 };
 
@@ -80,8 +80,8 @@ const TXN_OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
 ];
 
 const TXN_OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
-    field(STRING),                                                          // name
-    field(Kind::Array(&Kind::Struct(TXN_OFFSET_COMMIT_REQUEST_PARTITION))), // partitions
+    field(STRING),                                // name
+    structs(TXN_OFFSET_COMMIT_REQUEST_PARTITION), // partitions
 ];
 
 /// TxnOffsetCommit, v0–5.
@@ -91,58 +91,58 @@ pub static TXN_OFFSET_COMMIT: Message = Message {
     max: 5,
     flexible: 3,
     fields: &[
-        field(STRING),                                                      // transactional_id
-        field(STRING),                                                      // group_id
-        field(INT64),                                                       // producer_id
-        field(INT16),                                                       // producer_epoch
-        field(INT32).since(3),                                              // generation_id
-        field(STRING).since(3),                                             // member_id
-        field(STRING).since(3).nullable(),                                  // group_instance_id
-        field(Kind::Array(&Kind::Struct(TXN_OFFSET_COMMIT_REQUEST_TOPIC))), // topics
+        field(STRING),                            // transactional_id
+        field(STRING),                            // group_id
+        field(INT64),                             // producer_id
+        field(INT16),                             // producer_epoch
+        field(INT32).since(3),                    // generation_id
+        field(STRING).since(3),                   // member_id
+        field(STRING).since(3).nullable(),        // group_instance_id
+        structs(TXN_OFFSET_COMMIT_REQUEST_TOPIC), // topics
     ],
 };
 
-const WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER_TOPIC: &[Field] = &[
+const WRITABLE_TXN_MARKER_TOPIC: &[Field] = &[
     field(STRING),              // name
     field(Kind::Array(&INT32)), // partition_indexes
 ];
 
-const WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER: &[Field] = &[
-    field(INT64),                                                                   // producer_id
-    field(INT16),                                                                   // producer_epoch
-    field(BOOL),                                                                    // transaction_result
-    field(Kind::Array(&Kind::Struct(WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER_TOPIC))), // topics
-    field(INT32),                                                                   // coordinator_epoch
+const WRITABLE_TXN_MARKER: &[Field] = &[
+    field(INT64),                       // producer_id
+    field(INT16),                       // producer_epoch
+    field(BOOL),                        // transaction_result
+    structs(WRITABLE_TXN_MARKER_TOPIC), // topics
+    field(INT32),                       // coordinator_epoch
 ];
 
-/// WriteTxnMarkers, v1–1.
+/// WriteTxnMarkers, v1.
 pub static WRITE_TXN_MARKERS: Message = Message {
     key: 27,
     min: 1,
     max: 1,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(WRITE_TXN_MARKERS_WRITABLE_TXN_MARKER))), // markers
+        structs(WRITABLE_TXN_MARKER), // markers
     ],
 };
 
-const DESCRIBE_PRODUCERS_TOPIC_REQUEST: &[Field] = &[
+const TOPIC_REQUEST: &[Field] = &[
     field(STRING),              // name
     field(Kind::Array(&INT32)), // partition_indexes
 ];
 
-/// DescribeProducers, v0–0.
+/// DescribeProducers, v0.
 pub static DESCRIBE_PRODUCERS: Message = Message {
     key: 61,
     min: 0,
     max: 0,
     flexible: 0,
     fields: &[
-        field(Kind::Array(&Kind::Struct(DESCRIBE_PRODUCERS_TOPIC_REQUEST))), // topics
+        structs(TOPIC_REQUEST), // topics
     ],
 };
 
-/// DescribeTransactions, v0–0.
+/// DescribeTransactions, v0.
 pub static DESCRIBE_TRANSACTIONS: Message = Message {
     key: 65,
     min: 0,
