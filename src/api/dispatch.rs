@@ -16,31 +16,37 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tracing::error;
 
-use crate::api::cluster::api_versions;
+use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, metadata};
+use crate::api::data::{delete_records, fetch, list_offsets, offset_for_leader_epoch, produce};
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::services::Services;
+use crate::api::topic::{
+    alter_configs, create_partitions, create_topics, delete_topics, describe_configs, describe_log_dirs, elect_leaders,
+    incremental_alter_configs, list_config_resources, list_partition_reassignments,
+};
+use crate::api::transaction::init_producer_id;
 use crate::wire::guard;
 use crate::wire::header::{RequestStart, put_response_prefix, response_prefix_bytes};
 
 /// Requests about the data itself.
 const DATA: &[Entry] = &[
-    refuse(ApiKey::Produce, NOT_YET),
-    refuse(ApiKey::Fetch, NOT_YET),
-    refuse(ApiKey::ListOffsets, NOT_YET),
-    refuse(ApiKey::DeleteRecords, NOT_YET),
-    refuse(ApiKey::OffsetForLeaderEpoch, NOT_YET),
+    serve::<produce::Produce>(),
+    serve::<fetch::Fetch>(),
+    serve::<list_offsets::ListOffsets>(),
+    serve::<delete_records::DeleteRecords>(),
+    serve::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
 ];
 
 /// Requests about the cluster.
 const CLUSTER: &[Entry] = &[
     serve::<api_versions::ApiVersions>(),
-    refuse(ApiKey::Metadata, NOT_YET),
+    serve::<metadata::Metadata>(),
     refuse(ApiKey::FindCoordinator, NOT_YET),
-    refuse(ApiKey::DescribeCluster, NOT_YET),
-    refuse(ApiKey::DescribeTopicPartitions, NOT_YET),
-    refuse(ApiKey::DescribeLogDirs, NOT_YET),
-    refuse(ApiKey::ElectLeaders, NOT_YET),
-    refuse(ApiKey::ListPartitionReassignments, NOT_YET),
+    serve::<describe_cluster::DescribeCluster>(),
+    serve::<describe_topic_partitions::DescribeTopicPartitions>(),
+    serve::<describe_log_dirs::DescribeLogDirs>(),
+    serve::<elect_leaders::ElectLeaders>(),
+    serve::<list_partition_reassignments::ListPartitionReassignments>(),
 ];
 
 /// Requests about consumer groups.
@@ -61,18 +67,18 @@ const GROUP: &[Entry] = &[
 
 /// Requests about topics and configurations.
 const TOPIC: &[Entry] = &[
-    refuse(ApiKey::CreateTopics, NOT_YET),
-    refuse(ApiKey::DeleteTopics, NOT_YET),
-    refuse(ApiKey::CreatePartitions, NOT_YET),
-    refuse(ApiKey::DescribeConfigs, NOT_YET),
-    refuse(ApiKey::AlterConfigs, NOT_YET),
-    refuse(ApiKey::IncrementalAlterConfigs, NOT_YET),
-    refuse(ApiKey::ListConfigResources, NOT_YET),
+    serve::<create_topics::CreateTopics>(),
+    serve::<delete_topics::DeleteTopics>(),
+    serve::<create_partitions::CreatePartitions>(),
+    serve::<describe_configs::DescribeConfigs>(),
+    serve::<alter_configs::AlterConfigs>(),
+    serve::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    serve::<list_config_resources::ListConfigResources>(),
 ];
 
 /// Requests of idempotent and transactional producers.
 const TRANSACTION: &[Entry] = &[
-    refuse(ApiKey::InitProducerId, NOT_YET),
+    serve::<init_producer_id::InitProducerId>(),
     refuse(ApiKey::AddPartitionsToTxn, NOT_YET),
     refuse(ApiKey::AddOffsetsToTxn, NOT_YET),
     refuse(ApiKey::EndTxn, NOT_YET),
