@@ -2,6 +2,7 @@
 //!
 //! Folders are floors: a room imports only rooms below its own floor. `docs/ARCHITECTURE.md` draws the house.
 
+pub mod agent;
 pub mod api;
 pub mod base;
 pub mod cli;
@@ -13,3 +14,5 @@ pub mod metastore;
 pub mod model;
 pub mod object;
 pub mod record;
+pub mod server;
+pub mod wire;

@@ -1,7 +1,15 @@
 //! Floor 2: typed settings.
 
+pub mod broker;
+pub mod broker_table;
+pub mod definition;
+pub mod group_table;
+pub mod coordinators;
+pub mod listeners;
+pub mod log;
 pub mod console;
 pub mod load;
 pub mod settings;
 pub mod objects;
 pub mod topic;
+pub mod topic_table;

@@ -192,6 +192,11 @@ impl Meter {
         }
     }
 
+    /// A request failed whose time was not measured.
+    pub(crate) fn failed(&self, purpose: Purpose, operation: Operation) {
+        self.cell(purpose, operation).errors.inc();
+    }
+
     /// Payload arrived.
     pub(crate) fn received(&self, purpose: Purpose, operation: Operation, bytes: u64) {
         self.cell(purpose, operation).bytes_received.inc_by(bytes);

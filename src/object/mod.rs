@@ -1,8 +1,9 @@
 //! Floor 3: objects. Keys, layout, PUT, ranged GET, cache; knows nothing of the metastore.
 //!
 //! ```text
-//! log/ → cache ─┐
-//! log/ ─────────┴→ store: limit → hedge → retry → meter → S3, GCS, Azure, a folder, memory
+//! log/ ──→ cache ──→ store ──→ attempt (limit, hedge, retry, meter) ──→ S3, GCS, Azure, a folder, memory
+//!   └─────────────────↑          └── verdict: what an error means
+//! metastore/embedded ─┴→ raw (meter)
 //! ```
 //!
 //! *Invariants*
@@ -13,11 +14,18 @@
 //!
 //! *Not here*: offsets, extents and the life of objects (`metastore/`), what to read when (`log/fetch`).
 
+mod attempt;
 pub mod cache;
 pub mod error;
+mod hedge;
 pub mod identity;
 pub mod key;
 pub mod layout;
+mod limit;
 pub mod meter;
+pub mod open;
 pub mod probe;
+mod raw;
+mod read;
 pub mod store;
+mod verdict;

@@ -38,6 +38,14 @@ pub enum BatchError {
     /// The length field is smaller than a header.
     #[error("record batch length {0} is smaller than its own header")]
     Length(i32),
+    /// The records take other offsets than they should.
+    #[error("records run to offset {want} where the log has only up to {have}")]
+    Span {
+        /// The last offset that is there for them.
+        have: i64,
+        /// The last offset that they would take.
+        want: i64,
+    },
     /// An older or unknown message format.
     #[error("record batch has magic {0}, only 2 is supported")]
     Magic(i8),

@@ -169,6 +169,7 @@ fn refuse(error: &BatchError) -> InvalidBatch {
     let condition = match error {
         BatchError::Truncated { .. } | BatchError::Length(_) | BatchError::Checksum { .. } => Condition::CorruptMessage,
         BatchError::Magic(_)
+        | BatchError::Span { .. }
         | BatchError::Record { .. }
         | BatchError::Decompress(DecompressError::UnknownCodec(_) | DecompressError::Malformed(_)) => {
             Condition::InvalidRecord
