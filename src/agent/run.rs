@@ -17,14 +17,15 @@ use crate::base::task::Supervisor;
 use crate::config::settings::Settings;
 use crate::console::health::Health;
 use crate::console::http::{self, ConsoleState};
-use crate::metastore::catalog::Catalog;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::open::{Surroundings, open};
 use crate::metastore::store::Metastore;
 use crate::model::node::{NodeId, Rack};
+use crate::object::key::METASTORE_FOLDER;
 use crate::object::meter::Purpose;
 use crate::object::probe::{ProbeError, probe};
-use crate::object::store::{ObjectStorage, OpenError};
+use crate::object::open::OpenError;
+use crate::object::store::ObjectStorage;
 use crate::server::budget::ByteBudget;
 use crate::server::listener::{BoundListener, ListenError};
 use crate::server::metrics::ServerMetrics;
@@ -82,13 +83,11 @@ impl RunningAgent {
     /// # Errors
     /// When anything that the agent needs is not there, with a sentence that names the setting to change.
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
-        if settings.agent.store.is_empty() {
-            return Err(StartError::NoStore);
-        }
+        let store = settings.agent.store.as_deref().ok_or(StartError::NoStore)?;
         let (clock, rng, metrics) = (Arc::new(SystemClock), Rng::from_entropy(), Metrics::default());
         // The addresses are taken first: a port that is in use is the most frequent mistake and the cheapest to find.
         let listener = BoundListener::bind(settings.listener.clone())?;
-        let storage = ObjectStorage::open(&settings.agent.store, &settings.objects, rng.clone(), &metrics)?;
+        let storage = ObjectStorage::open(store, &settings.objects, rng.clone(), &metrics)?;
         probe(&storage, &rng).await?;
         let supervisor = Supervisor::default();
         let metastore = open_metastore(settings, &storage, Arc::clone(&clock) as _, &rng, &supervisor).await?;
@@ -138,7 +137,7 @@ async fn open_metastore(
 ) -> Result<Arc<dyn Metastore>, StartError> {
     let surroundings = Surroundings {
         store: storage.raw(),
-        prefix: METASTORE_PREFIX.to_owned(),
+        prefix: METASTORE_FOLDER.into(),
         clock,
         rng: rng.clone(),
         supervisor: supervisor.clone(),
@@ -168,10 +167,10 @@ async fn start_http(
     metrics: &Metrics,
     health: &Health,
 ) -> Result<Option<SocketAddr>, StartError> {
-    let Some(address) = &settings.console.http else { return Ok(None) };
+    let Some(address) = settings.console.listen() else { return Ok(None) };
     let state = ConsoleState { metrics: metrics.clone(), health: health.clone() };
     match http::start(core.supervisor(), address, state).await {
         Ok(bound) => Ok(Some(bound)),
-        Err(reason) => Err(StartError::Http { address: address.clone(), reason }),
+        Err(reason) => Err(StartError::Http { address: address.to_owned(), reason }),
     }
 }

@@ -1,4 +1,4 @@
-//! Settings from their sources: defaults < TOML file < environment < flags.
+//! Settings from their sources: defaults < what the command presumes < TOML file < environment < flags.
 //!
 //! A key that no section knows is an error with a suggestion, wherever it comes from: a setting that is silently
 //! ignored is worse than one that is refused. Every value remembers its source.
@@ -30,6 +30,8 @@ pub struct FlagValue {
 /// Where settings come from, lowest priority first.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
+    /// What the command presumes where nobody says otherwise (`towpath dev` listens on this machine only).
+    pub presets: Vec<FlagValue>,
     /// A TOML file; it must exist when named.
     pub file: Option<PathBuf>,
     /// Environment variables; those that do not begin with `TOWPATH_` and hold no `__` are not looked at.
@@ -46,7 +48,7 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX))
             .collect();
-        Self { file, environment, flags }
+        Self { presets: Vec::new(), file, environment, flags }
     }
 }
 
@@ -56,6 +58,8 @@ impl Sources {
 pub enum Origin {
     /// Built in.
     Default,
+    /// What the command presumes.
+    Command(String),
     /// The TOML file.
     File(PathBuf),
     /// An environment variable.
@@ -68,6 +72,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Command(command) => write!(f, "presumed by `{command}`"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
@@ -134,12 +139,12 @@ pub enum LoadError {
 /// When the file can not be read, a key is unknown or a value does not fit. The message names the source.
 pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
     let known = default_values();
-    let mut layers = Vec::new();
+    let mut layers = vec![flag_layer(&sources.presets, &known, Origin::Command)?];
     if let Some(path) = &sources.file {
         layers.push(file_layer(path, &known)?);
     }
     layers.push(environment_layer(&sources.environment, &known)?);
-    layers.push(flag_layer(&sources.flags, &known)?);
+    layers.push(flag_layer(&sources.flags, &known, Origin::Flag)?);
     extract(layers, &known)
 }
 
@@ -269,7 +274,7 @@ fn environment_layer(variables: &[(String, String)], known: &Known) -> Result<La
     Ok(layer)
 }
 
-fn flag_layer(flags: &[FlagValue], known: &Known) -> Result<Layer, LoadError> {
+fn flag_layer(flags: &[FlagValue], known: &Known, origin_of: fn(String) -> Origin) -> Result<Layer, LoadError> {
     let mut layer = Layer::default();
     for FlagValue { key, value: text, flag } in flags {
         let Some((name, default)) = owner_of(key, known) else {
@@ -280,7 +285,7 @@ fn flag_layer(flags: &[FlagValue], known: &Known) -> Result<Layer, LoadError> {
             });
         };
         let value = value_of(text, name == key && matches!(default, Value::String(..)));
-        let origin = Origin::Flag(flag.clone());
+        let origin = origin_of(flag.clone());
         layer.entries.push(Entry { key: key.clone(), value, text: Some(text.clone()), origin });
     }
     Ok(layer)

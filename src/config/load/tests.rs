@@ -28,20 +28,31 @@ fn each_source_overrides_the_one_below_it() {
 
     sources.file = Some(file.path().to_owned());
     let loaded = load(&sources).unwrap();
-    assert_eq!(loaded.settings.console.http.as_deref(), Some("127.0.0.1:1"));
+    assert_eq!(loaded.settings.console.http, "127.0.0.1:1");
     assert_eq!(origin_of(&loaded, "console.http"), Origin::File(file.path().to_owned()));
 
     sources.environment = vec![variable("TOWPATH_CONSOLE__HTTP", "127.0.0.1:2")];
     let loaded = load(&sources).unwrap();
-    assert_eq!(loaded.settings.console.http.as_deref(), Some("127.0.0.1:2"));
+    assert_eq!(loaded.settings.console.http, "127.0.0.1:2");
     assert_eq!(origin_of(&loaded, "console.http"), Origin::Environment("TOWPATH_CONSOLE__HTTP".to_owned()));
     assert_eq!(loaded.settings.console.readiness_timeout_ms, 1, "the file still holds for the rest");
 
     sources.flags = vec![flag("console.http", "127.0.0.1:3")];
     let loaded = load(&sources).unwrap();
-    assert_eq!(loaded.settings.console.http.as_deref(), Some("127.0.0.1:3"));
+    assert_eq!(loaded.settings.console.http, "127.0.0.1:3");
     assert_eq!(origin_of(&loaded, "console.http"), Origin::Flag("--console.http".to_owned()));
     assert_eq!(origin_of(&loaded, "console.readiness_timeout_ms"), Origin::File(file.path().to_owned()));
+}
+
+#[test]
+fn what_a_command_presumes_yields_to_everything_else() {
+    let presets = vec![flag("console.http", "127.0.0.1:4")];
+    let loaded = load(&Sources { presets: presets.clone(), ..Sources::default() }).unwrap();
+    assert_eq!(loaded.settings.console.http, "127.0.0.1:4");
+    assert_eq!(origin_of(&loaded, "console.http"), Origin::Command("--console.http".to_owned()));
+    let environment = vec![variable("TOWPATH_CONSOLE__HTTP", "127.0.0.1:2")];
+    let loaded = load(&Sources { presets, environment, ..Sources::default() }).unwrap();
+    assert_eq!(loaded.settings.console.http, "127.0.0.1:2");
 }
 
 #[test]
@@ -87,9 +98,9 @@ fn a_value_of_the_wrong_type_names_its_source() {
 
 #[test]
 fn optional_text_that_looks_like_a_number_stays_text() {
-    let environment = vec![variable("TOWPATH_CONSOLE__HTTP", "8080")];
+    let environment = vec![variable("TOWPATH_AGENT__RACK", "7")];
     let loaded = load(&Sources { environment, ..Sources::default() }).unwrap();
-    assert_eq!(loaded.settings.console.http.as_deref(), Some("8080"));
+    assert_eq!(loaded.settings.agent.rack.as_deref(), Some("7"));
 }
 
 #[test]
