@@ -1,4 +1,11 @@
 //! Floor 6: the Kafka API. One API is one file; the only room that knows request structs and versions.
 
+pub mod cluster;
+pub mod data;
+pub mod dispatch;
+pub mod error;
 pub mod handler;
+pub mod lookup;
 pub mod services;
+pub mod topic;
+pub mod transaction;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::api::data::fetch_session::FetchSessions;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
+use crate::config::broker::BrokerDefaults;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::Membership;
+use crate::coordinator::producer_ids::ProducerIds;
 use crate::log::append::writer::Writer;
 use crate::log::fetch::reader::Reader;
 use crate::log::offsets::OffsetFinder;
@@ -32,6 +35,14 @@ pub struct Services {
     pub offsets: OffsetFinder,
     /// Groups.
     pub groups: GroupService,
+    /// Ids for idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// Incremental fetch sessions of this agent's connections.
+    pub fetch_sessions: FetchSessions,
+    /// What a topic gets when nobody says, and what clients may do with topics.
+    pub defaults: BrokerDefaults,
+    /// What clients are told the one log directory is: the bucket's URL, without secrets.
+    pub log_dir: Arc<str>,
     /// Wall clock, for answers only.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for fresh ids.

@@ -2,3 +2,4 @@
 
 pub mod group;
 pub mod placement;
+pub mod producer_ids;

@@ -1,5 +1,7 @@
 //! Floor 4: the log. `append` turns produced batches into offsets, `fetch` turns offsets into bytes.
 
 pub mod append;
+pub mod feed;
 pub mod fetch;
 pub mod offsets;
+pub mod tail;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::base::clock::Timestamp;
 use crate::config::topic::TopicConfig;
-use crate::model::error::Failure;
+use crate::model::error::{Condition, Failure};
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
 
@@ -55,3 +55,22 @@ pub struct AppendFailure {
 
 /// The answer for one partition.
 pub type AppendOutcome = Result<Appended, AppendFailure>;
+
+impl AppendFailure {
+    /// The outcome is not known, and may stay so.
+    pub(crate) fn timed_out() -> Self {
+        let message = "the append did not finish in time; it may or may not take effect";
+        Failure::new(Condition::RequestTimedOut, message).into()
+    }
+
+    /// The agent leaves, and another one takes the batch. Nothing was appended.
+    pub(crate) fn stopping() -> Self {
+        Failure::new(Condition::NotLeaderOrFollower, "this agent is stopping; nothing was appended").into()
+    }
+}
+
+impl From<Failure> for AppendFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, records: Vec::new() }
+    }
+}

@@ -1,0 +1,2 @@
+#!/usr/bin/env bash
+awslocal s3 mb s3://towpath

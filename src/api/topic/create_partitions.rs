@@ -1,0 +1,127 @@
+//! CreatePartitions, key 37, v0–3.
+//!
+//! Behaviour:
+//! - The number only grows. Assignments must be as many as the new partitions; their nodes are not kept.
+//! - A step whose answer was lost is asked again: "has so many already" then means that it was done.
+//!
+//! Versions: 2: flexible · 3: quota errors
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use kafka_protocol::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
+
+use crate::api::error::{NONE, code, metastore_failure};
+use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
+use crate::api::lookup::{TopicRef, text};
+use crate::api::services::Services;
+use crate::api::topic::creation::check_partition_count;
+use crate::api::topic::settle::settle;
+use crate::config::broker::BrokerDefaults;
+use crate::metastore::values::{CatalogRefusal, CatalogSnapshot};
+use crate::model::error::{Condition, Failure};
+use crate::model::topic::TopicId;
+
+/// CreatePartitions.
+#[derive(Debug)]
+pub struct CreatePartitions;
+
+impl Handler for CreatePartitions {
+    const SPEC: ApiSpec = ApiSpec { key: 37, name: "CreatePartitions", min: 0, max: 3 };
+    type Request = CreatePartitionsRequest;
+    type Response = CreatePartitionsResponse;
+
+    async fn handle(
+        _: RequestContext,
+        services: Arc<Services>,
+        request: CreatePartitionsRequest,
+    ) -> Reply<CreatePartitionsResponse> {
+        let snapshot = services.catalog.refresh().await;
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for topic in &request.topics {
+            *times.entry(topic.name.as_str()).or_default() += 1;
+        }
+        let mut results = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let once = times.get(topic.name.as_str()) == Some(&1);
+            let outcome = match &snapshot {
+                Ok(snapshot) => match check(topic, once, snapshot, &services.defaults) {
+                    Ok(topic_id) if !request.validate_only => grow(&services, topic_id, topic.count, &request).await,
+                    checked => checked.map(|_| ()),
+                },
+                Err(error) => Err(metastore_failure(error)),
+            };
+            results.push(result(topic, outcome));
+        }
+        // Only to save the next request the way to the metastore: failing here changes nothing.
+        let _ = services.catalog.refresh().await;
+        Reply::Message(CreatePartitionsResponse::default().with_results(results))
+    }
+}
+
+fn check(
+    topic: &CreatePartitionsTopic,
+    once: bool,
+    snapshot: &CatalogSnapshot,
+    defaults: &BrokerDefaults,
+) -> Result<TopicId, Failure> {
+    if !once {
+        return Err(Failure::new(Condition::InvalidRequest, "Duplicate topic name."));
+    }
+    let wanted = TopicRef::Name(topic.name.as_str().into());
+    let Some(record) = wanted.find(snapshot) else {
+        return Err(Failure::new(wanted.missing(), "This server does not host this topic-partition."));
+    };
+    let current = record.partition_count;
+    check_growth(current, topic.count)?;
+    check_partition_count(topic.count, defaults)?;
+    if let Some(assignments) = &topic.assignments {
+        let added = topic.count.saturating_sub(current);
+        if i32::try_from(assignments.len()) != Ok(added) {
+            let given = assignments.len();
+            let sentence = format!(
+                "Attempted to add {added} additional partition(s), but only {given} assignment(s) were specified."
+            );
+            return Err(Failure::new(Condition::InvalidReplicaAssignment, sentence));
+        }
+    }
+    Ok(record.topic_id)
+}
+
+fn check_growth(current: i32, asked: i32) -> Result<(), Failure> {
+    let sentence = match asked.cmp(&current) {
+        std::cmp::Ordering::Greater => return Ok(()),
+        std::cmp::Ordering::Equal => format!("Topic already has {current} partition(s)."),
+        std::cmp::Ordering::Less => {
+            format!("The topic currently has {current} partition(s); {asked} would not be an increase.")
+        }
+    };
+    Err(Failure::new(Condition::InvalidPartitions, sentence))
+}
+
+async fn grow(
+    services: &Services,
+    topic_id: TopicId,
+    count: i32,
+    request: &CreatePartitionsRequest,
+) -> Result<(), Failure> {
+    let step = || services.metastore.create_partitions(topic_id, count);
+    let settled = settle(&services.rng, request.timeout_ms, step).await;
+    match settled.outcome.map_err(|error| metastore_failure(&error))? {
+        Ok(()) => Ok(()),
+        Err(CatalogRefusal::PartitionCount { current, asked }) if settled.tried_before && current == asked => Ok(()),
+        Err(CatalogRefusal::PartitionCount { current, asked }) => check_growth(current, asked),
+        Err(refusal @ (CatalogRefusal::UnknownTopic(_) | CatalogRefusal::TopicExists(_))) => {
+            Err(Failure::new(Condition::UnknownTopicOrPartition, refusal.to_string()))
+        }
+    }
+}
+
+fn result(topic: &CreatePartitionsTopic, outcome: Result<(), Failure>) -> CreatePartitionsTopicResult {
+    let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
+    match outcome {
+        Ok(()) => result.with_error_code(NONE),
+        Err(failure) => result.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message))),
+    }
+}

@@ -1,0 +1,150 @@
+//! Decides which extents a fetch reads. Pure.
+//!
+//! Partitions are served in the request's order, each up to its own limit, until the request's limit is used up; the
+//! first one that has anything gives at least one batch, however large. Turning the order round, so that every
+//! partition comes first some time, is the caller's part.
+
+use crate::log::fetch::locate::Located;
+use crate::log::fetch::values::FetchRequest;
+use crate::metastore::values::Extent;
+use crate::object::cache::Heat;
+
+/// What to read for one partition of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionPlan {
+    /// Which, by its place in the request.
+    pub index: usize,
+    /// What, in order of offsets.
+    pub extents: Vec<(Extent, Heat)>,
+}
+
+/// Whether it is time to answer: enough bytes, or an error that the client should hear of at once.
+pub(crate) fn is_enough(request: &FetchRequest, located: &[Located]) -> bool {
+    let mut bytes = 0_u64;
+    for located in located {
+        match located {
+            Located::Failed(_) => return true,
+            Located::AtEnd { .. } => {}
+            Located::Found { extents, .. } => {
+                bytes += extents.iter().map(|(extent, _)| u64::from(extent.bytes.length)).sum::<u64>();
+            }
+        }
+    }
+    bytes >= u64::from(request.bytes_min)
+}
+
+/// Chooses the extents to read, at most about `bytes_max` bytes.
+pub(crate) fn plan(request: &FetchRequest, located: Vec<Located>, bytes_max: u64) -> Vec<PartitionPlan> {
+    let mut plans: Vec<PartitionPlan> = Vec::new();
+    let mut left = bytes_max;
+    for (index, (located, fetch)) in located.into_iter().zip(&request.partitions).enumerate() {
+        let Located::Found { mut extents, .. } = located else { continue };
+        let share = left.min(u64::from(fetch.bytes_max));
+        if share == 0 && !plans.is_empty() {
+            continue;
+        }
+        let mut bytes = 0;
+        let mut count = 0;
+        for (extent, _) in &extents {
+            if count > 0 && bytes >= share {
+                break;
+            }
+            // Records before the wanted offset may be cut off, so one extent more is read than just enough.
+            bytes += if count == 0 { 0 } else { u64::from(extent.bytes.length) };
+            count += 1;
+        }
+        let first = extents.first().map_or(0, |(extent, _)| u64::from(extent.bytes.length));
+        extents.truncate(count);
+        left = left.saturating_sub((first + bytes).min(share));
+        plans.push(PartitionPlan { index, extents });
+    }
+    plans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::config::topic::TimestampType;
+    use crate::log::fetch::values::PartitionFetch;
+    use crate::metastore::values::PartitionBounds;
+    use crate::model::error::{Condition, Failure};
+    use crate::model::object::{ByteRange, ObjectKey};
+    use crate::model::offset::Offset;
+    use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition};
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    const BOUNDS: PartitionBounds = PartitionBounds {
+        log_start_offset: Offset(0),
+        high_watermark: Offset(100),
+        last_stable_offset: Offset(100),
+        byte_size: 0,
+    };
+
+    fn request(partition_bytes_max: &[u32], bytes_min: u32) -> FetchRequest {
+        let partition = |(index, bytes_max): (i32, &u32)| PartitionFetch {
+            partition: TopicIdPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(index)),
+            offset: Offset(0),
+            bytes_max: *bytes_max,
+            timestamp_type: TimestampType::CreateTime,
+        };
+        FetchRequest {
+            partitions: (0..).zip(partition_bytes_max).map(partition).collect(),
+            bytes_min,
+            wait_max: Duration::ZERO,
+            bytes_max: 0,
+            read_committed: false,
+        }
+    }
+
+    fn found(lengths: &[u32]) -> Located {
+        let extent = |(index, length): (i64, &u32)| Extent {
+            base_offset: Offset(index),
+            last_offset: Offset(index),
+            object: ObjectKey::from("wal/x"),
+            bytes: ByteRange { position: 64, length: *length },
+            crc: 0,
+            max_timestamp: Timestamp(0),
+            append_time: Timestamp(0),
+        };
+        let extents = (0..).zip(lengths).map(extent).map(|extent| (extent, Heat::Tail)).collect();
+        Located::Found { bounds: BOUNDS, extents }
+    }
+
+    fn check(bytes_max: &[u32], total: u64, located: Vec<Located>, expected: &[(usize, usize)]) {
+        let plans = plan(&request(bytes_max, 1), located, total);
+        let seen: Vec<_> = plans.iter().map(|plan| (plan.index, plan.extents.len())).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn partitions_are_served_in_order_up_to_their_limits() {
+        check(&[100, 100], 1_000, vec![found(&[50, 50, 50, 50]), found(&[50])], &[(0, 3), (1, 1)]);
+        check(&[100, 100], 1_000, vec![Located::AtEnd { bounds: BOUNDS }, found(&[10])], &[(1, 1)]);
+    }
+
+    #[test]
+    fn the_first_that_has_anything_gives_one_extent_however_large() {
+        check(&[0, 0], 0, vec![found(&[500]), found(&[500])], &[(0, 1)]);
+        check(&[10, 10], 5, vec![Located::AtEnd { bounds: BOUNDS }, found(&[500, 1])], &[(1, 1)]);
+    }
+
+    #[test]
+    fn what_is_used_up_is_not_given_to_later_partitions() {
+        check(&[100, 100, 100], 150, vec![found(&[100]), found(&[100]), found(&[100])], &[(0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn errors_and_enough_bytes_end_the_wait() {
+        fn check(bytes_min: u32, located: &[Located], expected: bool) {
+            assert_eq!(is_enough(&request(&[1, 1], bytes_min), located), expected);
+        }
+        let at_end = || Located::AtEnd { bounds: BOUNDS };
+        check(1, &[at_end(), at_end()], false);
+        check(0, &[at_end(), at_end()], true);
+        check(100, &[found(&[60]), found(&[39])], false);
+        check(100, &[found(&[60]), found(&[40])], true);
+        check(100, &[at_end(), Located::Failed(Failure::from(Condition::OffsetOutOfRange))], true);
+    }
+}

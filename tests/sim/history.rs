@@ -1,0 +1,58 @@
+//! What clients did and saw, in one list, whoever ran it: the simulation or real clients.
+
+/// A partition, as a small number; the runner knows which one it means.
+pub(crate) type Partition = u32;
+/// A moment on the history's own clock; only order matters.
+pub(crate) type Moment = u64;
+
+/// How a client's send ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendOutcome {
+    /// Acknowledged at this offset.
+    Acked(i64),
+    /// Refused for certain: it must never be seen.
+    Failed,
+    /// The client does not know.
+    Unknown,
+}
+
+/// One thing a client did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// A producer sent one record with a value that nobody else sends.
+    Send { producer: u32, partition: Partition, value: u64, outcome: SendOutcome },
+    /// A consumer read from an offset on and got these records; it asks on where it stopped.
+    Read { consumer: u32, partition: Partition, from: i64, records: Vec<(i64, u64)>, high_watermark: i64 },
+    /// Somebody asked for the end of a partition.
+    End { partition: Partition, high_watermark: i64 },
+    /// A group committed an offset.
+    Commit { group: u32, partition: Partition, offset: i64, acked: bool },
+    /// A group asked for its committed offset (−1: none).
+    Committed { group: u32, partition: Partition, offset: i64 },
+    /// The last read of a partition from its beginning to its end, after all faults ended.
+    Final { partition: Partition, records: Vec<(i64, u64)> },
+}
+
+/// An operation with the moments of its call and its return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) called: Moment,
+    pub(crate) returned: Moment,
+    pub(crate) operation: Operation,
+}
+
+/// Events in the order of their return.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) events: Vec<Event>,
+    /// The last moment that was handed out.
+    pub(crate) clock: Moment,
+    /// Whether producers are idempotent: only then a value at two offsets is an anomaly.
+    pub(crate) idempotent: bool,
+}
+
+impl History {
+    pub(crate) fn push(&mut self, called: Moment, returned: Moment, operation: Operation) {
+        self.events.push(Event { called, returned, operation });
+    }
+}
