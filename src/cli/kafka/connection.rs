@@ -94,8 +94,7 @@ impl Connection {
         let asked = inner.call(0, &ApiVersionsRequest::default(), CONNECT_TIMEOUT).await;
         let answer = asked.map_err(|error| unreachable(error.to_string()))?;
         check(answer.error_code, "asking for API versions", None)?;
-        inner.versions =
-            answer.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect();
+        inner.versions = answer.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect();
         Ok(Self(Arc::new(inner)))
     }
 

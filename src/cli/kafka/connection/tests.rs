@@ -18,8 +18,7 @@ async fn broker() -> String {
             let mut frame = vec![0; length as usize];
             socket.read_exact(&mut frame).await.unwrap();
             let mut frame = Bytes::from(frame);
-            let (key, version) =
-                (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
+            let (key, version) = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
             let correlation_id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
             let mut answer = BytesMut::new();
             answer.put_u32(0);
