@@ -3,5 +3,6 @@
 pub mod cluster;
 pub mod dispatch;
 pub mod error;
+pub mod group;
 pub mod handler;
 pub mod services;
