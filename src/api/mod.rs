@@ -5,6 +5,8 @@ pub mod data;
 pub mod dispatch;
 pub mod error;
 pub mod handler;
+#[cfg(test)]
+mod kit;
 pub mod lookup;
 pub mod services;
 pub mod topic;

@@ -2,9 +2,9 @@
 
 pub mod broker;
 pub mod broker_table;
+pub mod coordinators;
 pub mod definition;
 pub mod group_table;
-pub mod coordinators;
 pub mod listeners;
 pub mod log;
 pub mod objects;
