@@ -45,6 +45,8 @@ pub(crate) struct Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) events: Vec<Event>,
+    /// The last moment that was handed out.
+    pub(crate) clock: Moment,
     /// Whether producers are idempotent: only then a value at two offsets is an anomaly.
     pub(crate) idempotent: bool,
 }

@@ -1,0 +1,17 @@
+//! A small Kafka client on top of `wire/client`: what the commands need and no more.
+//!
+//! ```text
+//! cluster (who is there) → producer | consumer | group | offsets        records (bytes ↔ records)
+//! ```
+//!
+//! It speaks to any Kafka-compatible cluster. *Not here:* transactions, compression tuning, metadata caching across
+//! commands. Programs use a Kafka client library instead.
+
+pub mod cluster;
+pub mod connection;
+pub mod consumer;
+pub mod group;
+pub mod offsets;
+pub mod producer;
+pub mod protocol;
+pub mod records;

@@ -1,0 +1,4 @@
+//! Floor 4: the HTTP side of an agent. `/metrics`, `/livez`, `/readyz`; nothing here takes part in serving Kafka.
+
+pub mod health;
+pub mod http;

@@ -1,0 +1,273 @@
+//! A cluster in one thread and in virtual time: agents, bucket, metastore, and the weather between them.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use object_store::memory::InMemory;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use towpath::agent::core::Core;
+use towpath::agent::environment::Environment;
+use towpath::api::services::Services;
+use towpath::base::clock::{ManualClock, Timestamp};
+use towpath::base::metrics::Metrics;
+use towpath::base::rng::Rng;
+use towpath::base::task::Supervisor;
+use towpath::config::objects::ObjectSettings;
+use towpath::config::settings::Settings;
+use towpath::metastore::batch_index::BatchIndex;
+use towpath::metastore::catalog::Catalog;
+use towpath::metastore::memory::store::MemoryMetastore;
+use towpath::metastore::values::NewTopic;
+use towpath::model::node::{Endpoint, NodeId};
+use towpath::model::topic::{TopicId, TopicName};
+use towpath::object::store::ObjectStorage;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::clients::partition;
+use crate::history::{Event, History, Moment, Operation, Partition};
+use crate::kit::toxic_store::{Toxics, ToxicStore};
+use crate::link::{Linked, Weather};
+
+/// One agent's place: the agent, if it runs, and what stands between it and the rest.
+struct Slot {
+    running: Option<(Core, CancellationToken)>,
+    weather: Arc<Mutex<Weather>>,
+    toxics: Arc<Toxics>,
+    clock: Arc<ManualClock>,
+}
+
+/// Everything a simulated run shares.
+pub(crate) struct World {
+    pub(crate) topic: TopicId,
+    pub(crate) partitions: u32,
+    metastore: Arc<MemoryMetastore>,
+    bucket: Arc<InMemory>,
+    slots: Mutex<Vec<Slot>>,
+    began: Instant,
+    history: Mutex<History>,
+    trace: Mutex<Xxh3>,
+    stop: CancellationToken,
+    rng: Rng,
+}
+
+/// When the simulated world begins: 2026-01-01T00:00:00Z.
+const ORIGIN: Timestamp = Timestamp(1_767_225_600_000);
+
+impl World {
+    /// A world with one topic and all agents running.
+    pub(crate) async fn build(rng: Rng, agents: usize, partitions: u32, idempotent: bool) -> Arc<Self> {
+        let metastore = Arc::new(MemoryMetastore::new(Arc::new(ManualClock::starting_at(ORIGIN))));
+        let topic = TopicId(rng.uuid());
+        let new = NewTopic {
+            topic_id: topic,
+            name: TopicName::new("simulated").expect("legal"),
+            partition_count: i32::try_from(partitions).expect("small"),
+            replication_factor: 1,
+            configs: BTreeMap::new(),
+        };
+        metastore.create_topics(vec![new]).await.expect("memory is there").remove(0).expect("new");
+        let world = Arc::new(Self {
+            topic,
+            partitions,
+            metastore,
+            bucket: Arc::new(InMemory::new()),
+            slots: Mutex::new(Vec::new()),
+            began: Instant::now(),
+            history: Mutex::new(History { idempotent, ..History::default() }),
+            trace: Mutex::new(Xxh3::new()),
+            stop: CancellationToken::new(),
+            rng,
+        });
+        for index in 0..agents {
+            world.slots.lock().expect("whole").push(Slot {
+                running: None,
+                weather: Arc::default(),
+                toxics: Arc::new(Toxics::default()),
+                clock: Arc::new(ManualClock::starting_at(ORIGIN)),
+            });
+            world.start(index).await;
+        }
+        world
+    }
+
+    /// Starts the agent in a place, as a new process would. No effect when it runs.
+    pub(crate) async fn start(&self, index: usize) {
+        let (metastore, store, clock) = {
+            let slots = self.slots.lock().expect("whole");
+            let slot = &slots[index];
+            if slot.running.is_some() {
+                return;
+            }
+            let inner: Arc<dyn towpath::metastore::store::Metastore> = Arc::clone(&self.metastore) as _;
+            let link = Linked::new(inner, Arc::clone(&slot.weather), Rng::from_seed(self.rng.next_u64()));
+            let toxic = ToxicStore::new(
+                Arc::clone(&self.bucket) as _,
+                Arc::clone(&slot.toxics),
+                Rng::from_seed(self.rng.next_u64()),
+            );
+            (Arc::new(link), Arc::new(toxic), Arc::clone(&slot.clock))
+        };
+        let rng = Rng::from_seed(self.rng.next_u64());
+        let metrics = Metrics::default();
+        let settings = settings();
+        let storage = ObjectStorage::over(store, "sim", &settings.objects, rng.clone(), &metrics);
+        let environment = Environment {
+            clock,
+            rng,
+            metrics,
+            storage,
+            metastore,
+            endpoint: Endpoint { host: format!("agent-{index}"), port: 9092 },
+            rack: None,
+            node_id: Some(NodeId(i32::try_from(index).expect("small"))),
+        };
+        // A start that fails in bad weather is tried again by whoever restarts the agent.
+        if let Ok(core) = Core::start(&settings, environment, Supervisor::default()).await {
+            self.note(&format!("agent {index} started"));
+            self.slots.lock().expect("whole")[index].running = Some((core, CancellationToken::new()));
+        }
+    }
+
+    /// Ends an agent between two instructions: every task at its present await, every request in it.
+    pub(crate) fn crash(&self, index: usize) {
+        let running = self.slots.lock().expect("whole")[index].running.take();
+        if let Some((core, alive)) = running {
+            self.note(&format!("agent {index} crashed"));
+            alive.cancel();
+            core.kill();
+        }
+    }
+
+    /// Whether the agent in a place runs (it also ends by itself, when it is fenced).
+    pub(crate) fn runs(&self, index: usize) -> bool {
+        self.slots.lock().expect("whole")[index].running.is_some()
+    }
+
+    /// Changes what stands between an agent and the metastore.
+    pub(crate) fn set_weather(&self, index: usize, weather: Weather) {
+        self.note(&format!("agent {index} has {weather:?}"));
+        *self.slots.lock().expect("whole")[index].weather.lock().expect("whole") = weather;
+    }
+
+    /// Changes what stands between an agent and the bucket.
+    pub(crate) fn toxics(&self, index: usize) -> Arc<Toxics> {
+        Arc::clone(&self.slots.lock().expect("whole")[index].toxics)
+    }
+
+    /// Shifts an agent's clock.
+    pub(crate) fn skew(&self, index: usize, skew_ms: i64) {
+        self.note(&format!("agent {index} skewed by {skew_ms}"));
+        self.slots.lock().expect("whole")[index].clock.skew(skew_ms);
+    }
+
+    pub(crate) fn agents(&self) -> usize {
+        self.slots.lock().expect("whole").len()
+    }
+
+    /// Any agent's place, running or not: clients do not know.
+    pub(crate) fn any_agent(&self, rng: &Rng) -> usize {
+        usize::try_from(rng.below(self.agents() as u64)).expect("small")
+    }
+
+    /// A client's request to an agent over a network that loses some: `None` when no answer came.
+    pub(crate) async fn call<T, F, C>(&self, rng: &Rng, index: usize, request: C) -> Option<T>
+    where
+        C: FnOnce(Arc<Services>) -> F,
+        F: Future<Output = T>,
+    {
+        let running = self.slots.lock().expect("whole")[index]
+            .running
+            .as_ref()
+            .map(|(core, alive)| (Arc::clone(core.services()), alive.clone()));
+        tokio::time::sleep(Duration::from_millis(1) + rng.jitter(Duration::from_millis(4))).await;
+        let (services, alive) = running?;
+        let calm = self.stopping();
+        if !calm && rng.chance(0.02) {
+            return None;
+        }
+        let answer = tokio::select! {
+            biased;
+            () = alive.cancelled() => return None,
+            answer = tokio::time::timeout(Duration::from_secs(8), request(services)) => answer.ok()?,
+        };
+        if !calm && rng.chance(0.02) { None } else { Some(answer) }
+    }
+
+    /// Virtual time, strictly rising with every look: two events never share a moment.
+    pub(crate) fn moment(&self) -> Moment {
+        let mut history = self.history.lock().expect("whole");
+        let now = u64::try_from(self.began.elapsed().as_micros()).expect("short run") * 1000;
+        history.clock = (history.clock + 1).max(now);
+        history.clock
+    }
+
+    pub(crate) fn record(&self, called: Moment, operation: Operation) {
+        let returned = self.moment();
+        self.note(&format!("{called} {returned} {operation:?}"));
+        self.history.lock().expect("whole").push(called, returned, operation);
+    }
+
+    /// Adds a line to what must be the same for the same seed.
+    pub(crate) fn note(&self, line: &str) {
+        let now = self.began.elapsed().as_micros();
+        let mut trace = self.trace.lock().expect("whole");
+        trace.write(&now.to_be_bytes());
+        trace.write(line.as_bytes());
+        if std::env::var_os("TOWPATH_SIM_TRACE").is_some() {
+            eprintln!("{now:>12} {line}");
+        }
+    }
+
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.lock().expect("whole").digest()
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    pub(crate) fn stop_clients(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) fn history(&self) -> History {
+        self.history.lock().expect("whole").clone()
+    }
+
+    pub(crate) fn events(&self) -> usize {
+        self.history.lock().expect("whole").events.len()
+    }
+
+    /// What a consumer read of a partition in events from number `since` on.
+    pub(crate) fn records_since(&self, since: usize, reader: u32, wanted: Partition) -> Vec<(i64, u64)> {
+        let history = self.history.lock().expect("whole");
+        let read = |event: &Event| match &event.operation {
+            Operation::Read { consumer, partition, records, .. } if *consumer == reader && *partition == wanted => {
+                records.clone()
+            }
+            _ => Vec::new(),
+        };
+        history.events[since..].iter().flat_map(read).collect()
+    }
+
+    /// The partitions' ends as the metastore itself knows them.
+    pub(crate) async fn ends(&self) -> BTreeMap<Partition, i64> {
+        let partitions = (0..self.partitions).map(|index| partition(self.topic, index)).collect();
+        let bounds = self.metastore.bounds(partitions).await.expect("memory is there");
+        (0..).zip(bounds.into_iter().map(|bounds| bounds.expect("exists").high_watermark.0)).collect()
+    }
+}
+
+/// Small objects, short waits: many steps in little time.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.log.object_bytes_max = 4_000;
+    settings.log.puts_per_second = 0.0;
+    settings.log.linger_busy_ms = 50;
+    settings.metastore.session_ms = 3_000;
+    settings.objects = ObjectSettings { cache_bytes_max: 64 << 20, ..ObjectSettings::default() };
+    settings
+}
