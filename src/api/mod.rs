@@ -6,6 +6,8 @@ pub mod dispatch;
 pub mod error;
 pub mod group;
 pub mod handler;
+#[cfg(test)]
+mod kit;
 pub mod lookup;
 pub mod services;
 pub mod topic;
