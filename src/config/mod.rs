@@ -1,5 +1,6 @@
 //! Floor 2: typed settings.
 
+pub mod agent;
 pub mod broker;
 pub mod broker_table;
 pub mod definition;
@@ -10,6 +11,7 @@ pub mod log;
 pub mod console;
 pub mod load;
 pub mod settings;
+pub mod metastore;
 pub mod objects;
 pub mod topic;
 pub mod topic_table;
