@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,7 +18,6 @@ use crate::coordinator::placement::{ClusterView, Membership};
 use crate::metastore::error::MetastoreError;
 use crate::metastore::store::Metastore;
 use crate::metastore::values::{NewNode, NodeRecord};
-use crate::model::node::NodeIdentity;
 use crate::object::identity::{IdentityError, bind};
 
 /// Why an agent did not start.
@@ -52,12 +50,16 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
-    /// Binds the bucket to the cluster, registers this agent and starts everything that runs behind the sockets.
+    /// Binds the bucket to the cluster, registers this agent and starts everything that runs behind the sockets, as
+    /// tasks of `supervisor`.
     ///
     /// # Errors
     /// When the metastore stays away for half a minute or fences this agent, or the bucket belongs to others.
-    pub async fn start(settings: &Settings, environment: Environment) -> Result<Self, CoreError> {
-        let supervisor = Supervisor::default();
+    pub async fn start(
+        settings: &Settings,
+        environment: Environment,
+        supervisor: Supervisor,
+    ) -> Result<Self, CoreError> {
         let metastore = Arc::clone(&environment.metastore);
         let cluster_id = cluster_id(metastore.as_ref(), &environment.rng).await?;
         bind(&environment.storage, cluster_id).await?;
@@ -72,8 +74,7 @@ impl Core {
         let node = register(metastore.as_ref(), &new, &environment.rng, PATIENCE.max(session)).await?;
         let membership = Membership::new(ClusterView { this: node.identity, nodes: vec![node.clone()] });
         let heart = Heart::start(&supervisor, Arc::clone(&metastore), &node, session, membership.clone());
-        let identity: Arc<ArcSwap<NodeIdentity>> = Arc::new(ArcSwap::from_pointee(node.identity));
-        let services = background::start(&supervisor, settings, &environment, cluster_id, identity, membership);
+        let services = background::start(&supervisor, settings, &environment, cluster_id, node.identity, membership);
         let services = Arc::new(services);
         // A catalog that can not be read yet is read when it is asked for.
         let _ = services.catalog.refresh().await;

@@ -5,3 +5,6 @@ pub mod feed;
 pub mod fetch;
 pub mod offsets;
 pub mod tail;
+
+#[cfg(test)]
+pub(crate) mod kit;

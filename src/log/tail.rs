@@ -212,7 +212,8 @@ impl PartitionTail {
             if !is_next || (bytes >= bytes_max && !found.is_empty()) {
                 break;
             }
-            bytes += u64::from(extent.bytes.length);
+            // Nobody knows how much of an extent lies before the offset and will be cut off.
+            bytes += if extent.base_offset < offset { 0 } else { u64::from(extent.bytes.length) };
             found.push((extent.clone(), *heat));
         }
         found

@@ -22,6 +22,7 @@ pub mod feed;
 pub mod memory;
 pub mod nodes;
 pub mod object_ledger;
+pub mod open;
 pub mod sequencing;
 pub mod state_store;
 pub mod store;

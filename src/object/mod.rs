@@ -17,6 +17,7 @@
 mod attempt;
 pub mod cache;
 pub mod error;
+pub mod footer;
 mod hedge;
 pub mod identity;
 pub mod key;

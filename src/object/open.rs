@@ -93,7 +93,7 @@ pub(crate) fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenE
 /// What may stand behind the `?`.
 fn allowed_options(scheme: &str) -> &'static [&'static str] {
     match scheme {
-        "s3" => &["endpoint", "region"],
+        "s3" => &["endpoint", "region", "anonymous"],
         "az" => &["endpoint", "account"],
         _ => &[],
     }
@@ -104,6 +104,7 @@ struct Options {
     endpoint: Option<String>,
     region: Option<String>,
     account: Option<String>,
+    anonymous: bool,
 }
 
 impl Options {
@@ -117,6 +118,8 @@ impl Options {
             match name.as_ref() {
                 "endpoint" => options.endpoint = Some(value.into_owned()),
                 "region" => options.region = Some(value.into_owned()),
+                "anonymous" if value == "true" => options.anonymous = true,
+                "anonymous" => return Err("option 'anonymous' knows only the value true".to_owned()),
                 _ => options.account = Some(value.into_owned()),
             }
         }
@@ -139,6 +142,7 @@ fn s3(bucket: &str, options: &Options, settings: &ObjectSettings) -> object_stor
         .with_config(AmazonS3ConfigKey::UnsignedPayload, "true")
         .with_checksum_algorithm(Checksum::CRC64NVME)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_skip_signature(options.anonymous)
         .with_retry(no_retries())
         .with_client_options(client_options(options, settings));
     if let Some(endpoint) = &options.endpoint {

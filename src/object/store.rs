@@ -63,8 +63,8 @@ impl ObjectStorage {
     /// Opens the store that `url` names: `s3://bucket/prefix?endpoint=…&region=…`, `gs://bucket/prefix`,
     /// `az://container/prefix?account=…`, `file:///folder` (made when missing, written with fsync) or `memory:`.
     ///
-    /// Credentials come from the environment, as the clouds' own tools read them. No request is made:
-    /// [`crate::object::probe::probe`] does.
+    /// Credentials come from the environment, as the clouds' own tools read them; `s3://…?anonymous=true` sends none,
+    /// for servers that check none. No request is made: [`crate::object::probe::probe`] does.
     ///
     /// # Errors
     /// When the URL is not usable, with a sentence.

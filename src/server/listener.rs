@@ -44,8 +44,52 @@ pub struct Server {
     pub local_addr: SocketAddr,
 }
 
+/// A bound address that nobody is served at yet: the agent registers under it first.
+#[derive(Debug)]
+pub struct BoundListener {
+    listener: TcpListener,
+    settings: ListenerSettings,
+    /// Where it listens.
+    pub local_addr: SocketAddr,
+}
+
+impl BoundListener {
+    /// Takes the address. Clients that connect from now on wait for [`BoundListener::serve`]. Must be called inside
+    /// a runtime.
+    ///
+    /// # Errors
+    /// When the address can not be bound.
+    pub fn bind(settings: ListenerSettings) -> Result<Self, ListenError> {
+        let bind = settings.bind;
+        let listener = listen(&settings).map_err(|reason| ListenError { bind, reason })?;
+        let local_addr = listener.local_addr().map_err(|reason| ListenError { bind, reason })?;
+        Ok(Self { listener, settings, local_addr })
+    }
+
+    /// Begins to accept and to answer.
+    #[must_use]
+    pub fn serve(
+        self,
+        supervisor: &Supervisor,
+        dispatch: Arc<dyn Dispatch>,
+        budget: ByteBudget,
+        metrics: &ServerMetrics,
+    ) -> Server {
+        let Self { listener, settings, local_addr } = self;
+        let limits = Limits::new(settings.connections_max, settings.connections_per_address_max);
+        let shared = Arc::new(Shared { settings, dispatch, budget, metrics: metrics.clone() });
+        let accept = accept(listener, shared, limits, supervisor.clone());
+        supervisor.spawn(TaskKind::Accept, "listener", async move {
+            accept.await;
+            Ok(())
+        });
+        info!(%local_addr, "listening for Kafka clients");
+        Server { local_addr }
+    }
+}
+
 impl Server {
-    /// Starts to listen. Must be called inside a runtime.
+    /// Binds and serves at once.
     ///
     /// # Errors
     /// When the address can not be bound.
@@ -56,18 +100,7 @@ impl Server {
         budget: ByteBudget,
         metrics: &ServerMetrics,
     ) -> Result<Self, ListenError> {
-        let bind = settings.bind;
-        let listener = listen(&settings).map_err(|reason| ListenError { bind, reason })?;
-        let local_addr = listener.local_addr().map_err(|reason| ListenError { bind, reason })?;
-        let limits = Limits::new(settings.connections_max, settings.connections_per_address_max);
-        let shared = Arc::new(Shared { settings, dispatch, budget, metrics: metrics.clone() });
-        let accept = accept(listener, shared, limits, supervisor.clone());
-        supervisor.spawn(TaskKind::Accept, "listener", async move {
-            accept.await;
-            Ok(())
-        });
-        info!(%local_addr, "listening for Kafka clients");
-        Ok(Self { local_addr })
+        Ok(BoundListener::bind(settings)?.serve(supervisor, dispatch, budget, metrics))
     }
 }
 

@@ -14,6 +14,7 @@ use towpath::api::services::Services;
 use towpath::base::clock::{ManualClock, Timestamp};
 use towpath::base::metrics::Metrics;
 use towpath::base::rng::Rng;
+use towpath::base::task::Supervisor;
 use towpath::config::objects::ObjectSettings;
 use towpath::config::settings::Settings;
 use towpath::metastore::batch_index::BatchIndex;
@@ -124,7 +125,7 @@ impl World {
             node_id: Some(NodeId(i32::try_from(index).expect("small"))),
         };
         // A start that fails in bad weather is tried again by whoever restarts the agent.
-        if let Ok(core) = Core::start(&settings, environment).await {
+        if let Ok(core) = Core::start(&settings, environment, Supervisor::default()).await {
             self.note(&format!("agent {index} started"));
             self.slots.lock().expect("whole")[index].running = Some((core, CancellationToken::new()));
         }

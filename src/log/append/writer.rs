@@ -48,7 +48,7 @@ impl Writer {
     ///
     /// `RequestTimedOut` means that the outcome is not known (yet); every other failure means that nothing was
     /// appended.
-    pub fn append(&self, request: AppendRequest) -> impl Future<Output = Vec<AppendOutcome>> + Send + 'static {
+    pub fn append(&self, request: AppendRequest) -> impl Future<Output = Vec<AppendOutcome>> + Send + 'static + use<> {
         let deadline = deadline_after(request.timeout);
         let now = self.clock.now();
         let tickets: Vec<Ticket> = request

@@ -107,7 +107,7 @@ impl Locator {
         self.tail.learn(wanted.partition, bounds, &extents);
         // Own commits may be ahead of the answer; what was told once is not taken back.
         let known = self.tail.bounds(wanted.partition).unwrap_or(bounds);
-        let cut = cut_at(extents.into_iter().map(|extent| (extent, Heat::Cold)).collect(), wanted.bytes_max);
+        let cut = cut_at(extents.into_iter().map(|extent| (extent, Heat::Cold)).collect(), wanted);
         if let Some(located) = judge(wanted, TailView { bounds, extents: cut }) {
             return match located {
                 Located::Found { extents, .. } => Located::Found { bounds: known, extents },
@@ -138,14 +138,14 @@ fn judge(wanted: &Wanted, view: TailView) -> Option<Located> {
     if readable.is_empty() { None } else { Some(Located::Found { bounds, extents: readable }) }
 }
 
-fn cut_at(mut extents: Vec<(Extent, Heat)>, bytes_max: u64) -> Vec<(Extent, Heat)> {
+fn cut_at(mut extents: Vec<(Extent, Heat)>, wanted: &Wanted) -> Vec<(Extent, Heat)> {
     let mut bytes = 0;
     let mut count = 0;
     for (extent, _) in &extents {
-        if count > 0 && bytes >= bytes_max {
+        if count > 0 && bytes >= wanted.bytes_max {
             break;
         }
-        bytes += u64::from(extent.bytes.length);
+        bytes += if extent.base_offset < wanted.offset { 0 } else { u64::from(extent.bytes.length) };
         count += 1;
     }
     extents.truncate(count);

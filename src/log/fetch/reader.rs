@@ -1,6 +1,7 @@
 //! The reader: drives locate → plan → load → assemble, and waits for long polls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -19,6 +20,9 @@ use crate::model::error::{Condition, Failure};
 use crate::object::cache::{RangeCache, Slices};
 use crate::object::error::ObjectError;
 use crate::object::store::ObjectStorage;
+
+/// No wait is longer, whatever the client asks for.
+const WAIT_LONGEST: Duration = Duration::from_secs(3_600);
 
 /// What a reader works with.
 #[derive(Clone)]
@@ -72,7 +76,7 @@ impl Reader {
     /// Answers as soon as there are `bytes_min` bytes or any partition has an error, else when `wait_max` is over.
     /// Dropping the future ends the wait and leaves nothing behind.
     pub async fn fetch(&self, request: FetchRequest) -> Vec<FetchOutcome> {
-        let deadline = Instant::now() + request.wait_max;
+        let deadline = Instant::now() + request.wait_max.min(WAIT_LONGEST);
         let wanted: Vec<Wanted> =
             request.partitions.iter().map(|fetch| Wanted::of(fetch, request.read_committed)).collect();
         let mut located = self.locator.locate(&wanted).await;

@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub(crate) mod s3;
+pub(crate) mod toxic_store;
