@@ -22,6 +22,7 @@
 
 mod batch_index;
 mod catalog;
+mod commit;
 mod convert;
 mod error;
 mod feed;

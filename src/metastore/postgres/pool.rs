@@ -70,7 +70,10 @@ impl Address {
             config.application_name("towpath");
         }
         config.connect_timeout(CONNECT_TIMEOUT);
-        config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
+        config
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(3))
+            .keepalives_retries(3);
         config.tcp_user_timeout(ANSWER_TIMEOUT);
         Ok(Self { config, schema })
     }
@@ -120,15 +123,12 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
-            .post_create(Hook::async_fn(|client, _| Box::pin(async move { greet(client).await.map_err(HookError::message) })))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move { greet(client).await.map_err(HookError::message) })
+            }))
             .build()
             .map_err(|error| MetastoreError::Unavailable(error.to_string()))?;
         Ok(Self { pool, address: Arc::new(address), rng })
-    }
-
-    /// Where the connections lead.
-    pub(super) fn address(&self) -> &Address {
-        &self.address
     }
 
     /// Refuses every later call.
@@ -267,11 +267,14 @@ mod tests {
 
     #[test]
     fn bad_urls_are_refused_without_quoting_them() {
-        for url in ["postgres://user:secret@h:port/d", "postgres://h/d?sslmode=require", "postgres://h/d?towpath_schema=A-b"] {
+        for url in
+            ["postgres://user:secret@h:port/d", "postgres://h/d?sslmode=require", "postgres://h/d?towpath_schema=A-b"]
+        {
             let refusal = Address::parse(url).expect_err("refused").to_string();
             assert!(!refusal.contains("secret"), "{refusal}");
         }
-        let address = Address::parse("postgres://u@h:5433/d?options=-c%20work_mem=8MB&towpath_schema=s1").expect("legal");
+        let address =
+            Address::parse("postgres://u@h:5433/d?options=-c%20work_mem=8MB&towpath_schema=s1").expect("legal");
         assert_eq!(address.schema(), "s1");
         let options = address.config().get_options().expect("options are set");
         assert!(options.starts_with("-c work_mem=8MB -c search_path=s1 "), "{options}");
