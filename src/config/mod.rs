@@ -1,3 +1,4 @@
 //! Floor 2: typed settings.
 
+pub mod metastore;
 pub mod topic;

@@ -17,12 +17,14 @@ pub mod cached;
 pub mod catalog;
 #[doc(hidden)]
 pub mod conformance;
+pub mod embedded;
 pub mod error;
 pub mod feed;
 pub mod memory;
 pub mod nodes;
 pub mod object_ledger;
 pub mod postgres;
+pub mod open;
 pub mod sequencing;
 pub mod state_store;
 pub mod store;
