@@ -44,4 +44,3 @@ pub async fn open(settings: &MetastoreSettings, surroundings: Surroundings) -> R
         }
     }
 }
-
