@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod data;
 pub mod dispatch;
 pub mod error;
+pub mod group;
 pub mod handler;
 #[cfg(test)]
 mod kit;

@@ -7,3 +7,4 @@ pub mod metadata;
 pub mod operations;
 pub mod replicas;
 pub mod zone;
+pub mod find_coordinator;
