@@ -393,4 +393,6 @@ fn too_large() -> Answer {
 }
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod tests;
