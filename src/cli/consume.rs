@@ -114,12 +114,7 @@ pub async fn run(context: &mut Context, args: &ConsumeArgs) -> Result<()> {
     read_on(source, args, style.as_ref(), &mut context.printer).await
 }
 
-async fn read_on(
-    mut source: Source,
-    args: &ConsumeArgs,
-    style: Option<&Format>,
-    printer: &mut Printer,
-) -> Result<()> {
+async fn read_on(mut source: Source, args: &ConsumeArgs, style: Option<&Format>, printer: &mut Printer) -> Result<()> {
     let mut left = args.count.unwrap_or(u64::MAX);
     // Where each partition is read next, and where it ended when it was first seen.
     let mut ends: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();

@@ -32,8 +32,7 @@ pub struct Prices {
 }
 
 /// S3 Standard, us-east-1.
-pub const S3_STANDARD: Prices =
-    Prices { put: 5e-6, get: 4e-7, storage_gb_month: 0.023, cross_zone_gb: 0.02 };
+pub const S3_STANDARD: Prices = Prices { put: 5e-6, get: 4e-7, storage_gb_month: 0.023, cross_zone_gb: 0.02 };
 
 /// A steady load on a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -226,7 +225,8 @@ mod tests {
 
     #[test]
     fn storage_is_sold_in_decimal_gigabytes() {
-        let bill = forecast(&Workload { mib_per_second: 1.0, retention_days: 7.0, ..Workload::default() }, &S3_STANDARD);
+        let bill =
+            forecast(&Workload { mib_per_second: 1.0, retention_days: 7.0, ..Workload::default() }, &S3_STANDARD);
         // 1 MiB/s for 7 days is 590.6 GiB or 634.2 GB.
         close(bill.storage_per_month, 634.2 * 0.023, 0.001);
     }

@@ -142,7 +142,11 @@ pub fn envelope(partition: &TopicPartition, record: &ConsumedRecord) -> Vec<u8> 
         partition: partition.partition,
         offset: record.offset,
         timestamp: record.timestamp.0,
-        headers: record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref().map(text_or_hex))).collect(),
+        headers: record
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref().map(text_or_hex)))
+            .collect(),
         key: record.key.as_deref().map(text_or_hex),
         value: record.value.as_deref().map(text_or_hex),
     };

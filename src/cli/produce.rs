@@ -97,9 +97,11 @@ struct Summary<'a> {
 /// When the input can not be read or the cluster refuses a batch. What was sent before is durable.
 pub async fn run(context: &mut Context, args: &ProduceArgs) -> Result<()> {
     let input: Box<dyn AsyncRead + Send + Unpin> = match &args.file {
-        Some(path) => Box::new(tokio::fs::File::open(path).await.map_err(|error| {
-            CliError::Usage(format!("--file {} can not be read: {error}", path.display()))
-        })?),
+        Some(path) => Box::new(
+            tokio::fs::File::open(path)
+                .await
+                .map_err(|error| CliError::Usage(format!("--file {} can not be read: {error}", path.display())))?,
+        ),
         None => Box::new(tokio::io::stdin()),
     };
     let cluster = context.connect(&args.client).await?;
@@ -177,8 +179,7 @@ impl Sender<'_> {
         };
         let key = key.map(<[u8]>::to_vec).or_else(|| self.args.key.as_ref().map(|key| key.clone().into_bytes()));
         let value = (!(self.args.null_values && value.is_empty())).then(|| value.to_vec());
-        let partition =
-            self.args.partition.unwrap_or_else(|| self.partitioner.partition_of(key.as_deref()));
+        let partition = self.args.partition.unwrap_or_else(|| self.partitioner.partition_of(key.as_deref()));
         let size = key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len) + 32;
         if self.bytes + size > BATCH_BYTES && !self.pending.is_empty() {
             self.flush(clock).await?;

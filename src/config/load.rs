@@ -235,11 +235,7 @@ fn file_layer(path: &Path, known: &Known) -> Result<Layer, LoadError> {
         if owner_of(&key, known).is_some() {
             layer.entries.push(Entry { key, value, text: None, origin: origin.clone() });
         } else if !(empty_table && known.iter().any(|(name, _)| name.starts_with(&section))) {
-            return Err(LoadError::UnknownKey {
-                suggestion: nearest(&key, known),
-                key,
-                origin: origin.to_string(),
-            });
+            return Err(LoadError::UnknownKey { suggestion: nearest(&key, known), key, origin: origin.to_string() });
         }
     }
     Ok(layer)

@@ -31,11 +31,7 @@ pub struct PartitionLag {
 ///
 /// # Errors
 /// When the cluster does not answer.
-pub async fn lags(
-    cluster: &Cluster,
-    group: &str,
-    members: &BTreeMap<String, Assigned>,
-) -> Result<Vec<PartitionLag>> {
+pub async fn lags(cluster: &Cluster, group: &str, members: &BTreeMap<String, Assigned>) -> Result<Vec<PartitionLag>> {
     let coordinator = cluster.coordinator(group).await?;
     let committed = committed_offsets(&coordinator, group, None).await?;
     let mut owners: BTreeMap<TopicPartition, Option<String>> =

@@ -84,8 +84,7 @@ fn rows(positions: &BTreeMap<TopicPartition, i64>, committed: &BTreeMap<TopicPar
 }
 
 fn draw(rows: &[Row]) -> Table {
-    let columns =
-        [("TOPIC", Align::Left), ("PARTITION", Align::Right), ("FROM", Align::Right), ("TO", Align::Right)];
+    let columns = [("TOPIC", Align::Left), ("PARTITION", Align::Right), ("FROM", Align::Right), ("TO", Align::Right)];
     let mut table = Table::new(&columns);
     for row in rows {
         let from = row.from.map(|offset| offset.to_string()).unwrap_or_default();

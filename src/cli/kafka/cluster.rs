@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName as WireTopicName,
-};
+use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName as WireTopicName};
 use kafka_protocol::protocol::Request;
 use uuid::Uuid;
 
@@ -193,9 +191,7 @@ impl Cluster {
 
     async fn metadata(&self, topics: Option<&[String]>, may_create: bool) -> Result<MetadataResponse> {
         let topics = topics.map(|names| {
-            let named = |name: &String| {
-                MetadataRequestTopic::default().with_name(Some(WireTopicName(text(name))))
-            };
+            let named = |name: &String| MetadataRequestTopic::default().with_name(Some(WireTopicName(text(name))));
             names.iter().map(named).collect()
         });
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(may_create);

@@ -166,9 +166,10 @@ impl Fetcher {
         self.rounds = self.rounds.wrapping_add(1);
         let mut by_leader: BTreeMap<&str, Vec<(&TopicPartition, i64)>> = BTreeMap::new();
         for (partition, offset) in &self.positions {
-            let info = self.topics.get(&partition.topic).and_then(|topic| {
-                topic.partitions.iter().find(|info| info.partition == partition.partition)
-            });
+            let info = self
+                .topics
+                .get(&partition.topic)
+                .and_then(|topic| topic.partitions.iter().find(|info| info.partition == partition.partition));
             if let Some(broker) = info.and_then(|info| self.brokers.get(&info.leader)) {
                 by_leader.entry(&broker.address).or_default().push((partition, *offset));
             }

@@ -228,8 +228,7 @@ impl GroupConsumer {
         }
         self.member_id = answer.member_id.clone();
         self.generation_id = answer.generation_id;
-        let assignments =
-            if answer.leader == answer.member_id { self.assign(&answer).await? } else { Vec::new() };
+        let assignments = if answer.leader == answer.member_id { self.assign(&answer).await? } else { Vec::new() };
         let request = SyncGroupRequest::default()
             .with_group_id(self.group_id())
             .with_generation_id(self.generation_id)
@@ -280,13 +279,8 @@ impl GroupConsumer {
         let committed = committed_offsets(&coordinator, &self.group, Some(assigned)).await?;
         let mut positions = BTreeMap::new();
         for (topic, partitions) in assigned {
-            let chosen = positions_of(
-                &self.cluster,
-                std::slice::from_ref(topic),
-                partitions,
-                self.begin,
-                self.clock.as_ref(),
-            );
+            let chosen =
+                positions_of(&self.cluster, std::slice::from_ref(topic), partitions, self.begin, self.clock.as_ref());
             for (partition, chosen) in chosen.await? {
                 let offset = committed.get(&partition).copied().unwrap_or(chosen);
                 positions.insert(partition, offset);

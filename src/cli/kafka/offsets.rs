@@ -44,9 +44,8 @@ impl FromStr for OffsetChoice {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let wrong = || {
-            format!("'{text}' is no offset; write beginning, end, 42, -10 (before the end), @-1h or @1700000000000")
-        };
+        let wrong =
+            || format!("'{text}' is no offset; write beginning, end, 42, -10 (before the end), @-1h or @1700000000000");
         match text {
             "beginning" | "earliest" | "start" => return Ok(Self::Beginning),
             "end" | "latest" => return Ok(Self::End),
@@ -56,7 +55,12 @@ impl FromStr for OffsetChoice {
             return Ok(Self::Time(TimeChoice::Ago(parse_duration(ago).map_err(|_| wrong())?)));
         }
         if let Some(moment) = text.strip_prefix('@') {
-            let moment = moment.parse::<u32>().map(i64::from).map(|seconds| seconds * 1000).ok().filter(|_| moment.len() <= 10)
+            let moment = moment
+                .parse::<u32>()
+                .map(i64::from)
+                .map(|seconds| seconds * 1000)
+                .ok()
+                .filter(|_| moment.len() <= 10)
                 .or_else(|| moment.parse().ok().filter(|ms| *ms >= 0))
                 .ok_or_else(wrong)?;
             return Ok(Self::Time(TimeChoice::At(Timestamp(moment))));
@@ -119,7 +123,10 @@ pub async fn resolve(
         None => BTreeMap::new(),
     };
     let bounds = bounds(cluster, topic, brokers, partitions).await?;
-    Ok(bounds.into_iter().map(|(partition, bounds)| (partition, choose(choice, bounds, found.get(&partition)))).collect())
+    Ok(bounds
+        .into_iter()
+        .map(|(partition, bounds)| (partition, choose(choice, bounds, found.get(&partition))))
+        .collect())
 }
 
 /// The offset that a choice means between two bounds. `found` is the answer to a time, −1 when no record is that young.
@@ -165,12 +172,11 @@ async fn list(
 ) -> Result<BTreeMap<i32, i64>> {
     let mut offsets = BTreeMap::new();
     for (address, partitions) in by_leader(topic, brokers, partitions)? {
-        let partitions = partitions.into_iter().map(|partition| {
-            ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp)
-        });
-        let asked = ListOffsetsTopic::default()
-            .with_name(TopicName(text(&topic.name)))
-            .with_partitions(partitions.collect());
+        let partitions = partitions
+            .into_iter()
+            .map(|partition| ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp));
+        let asked =
+            ListOffsetsTopic::default().with_name(TopicName(text(&topic.name))).with_partitions(partitions.collect());
         let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
         let answer = cluster.at(&address).await?.send(7, &request).await?;
         for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {

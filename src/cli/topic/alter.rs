@@ -72,9 +72,10 @@ async fn alter_settings(cluster: &Cluster, args: &AlterArgs) -> Result<()> {
     let set = args.set.iter().map(|(name, value)| {
         AlterableConfig::default().with_name(text(name)).with_config_operation(SET).with_value(Some(text(value)))
     });
-    let unset = args.unset.iter().map(|name| {
-        AlterableConfig::default().with_name(text(name)).with_config_operation(DELETE).with_value(None)
-    });
+    let unset = args
+        .unset
+        .iter()
+        .map(|name| AlterableConfig::default().with_name(text(name)).with_config_operation(DELETE).with_value(None));
     let resource = AlterConfigsResource::default()
         .with_resource_type(RESOURCE_TOPIC)
         .with_resource_name(text(&args.topic))
@@ -89,10 +90,8 @@ async fn alter_settings(cluster: &Cluster, args: &AlterArgs) -> Result<()> {
 }
 
 async fn add_partitions(cluster: &Cluster, topic: &str, count: i32) -> Result<()> {
-    let wanted = CreatePartitionsTopic::default()
-        .with_name(TopicName(text(topic)))
-        .with_count(count)
-        .with_assignments(None);
+    let wanted =
+        CreatePartitionsTopic::default().with_name(TopicName(text(topic))).with_count(count).with_assignments(None);
     let request = CreatePartitionsRequest::default().with_topics(vec![wanted]).with_timeout_ms(30_000);
     let answer = cluster.send(3, &request).await?;
     for result in &answer.results {

@@ -73,8 +73,7 @@ pub async fn run(context: &mut Context, args: &CreateArgs) -> Result<()> {
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for topic in &answer.topics {
         let name = topic.name.as_str().to_owned();
-        let exists =
-            ErrorCode::of(topic.error_code).is_some_and(|code| code.is(ResponseError::TopicAlreadyExists));
+        let exists = ErrorCode::of(topic.error_code).is_some_and(|code| code.is(ResponseError::TopicAlreadyExists));
         if exists && args.if_not_exists {
             rows.push(Row { topic: name, outcome: "exists", partitions: None, id: None });
             continue;

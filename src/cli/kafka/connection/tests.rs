@@ -2,9 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{
-    ApiVersionsResponse, FetchRequest, HeartbeatRequest, HeartbeatResponse, RequestHeader,
-};
+use kafka_protocol::messages::{ApiVersionsResponse, FetchRequest, HeartbeatRequest, HeartbeatResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -23,8 +21,7 @@ async fn broker() -> String {
             let mut frame = vec![0; length as usize];
             socket.read_exact(&mut frame).await.unwrap();
             let mut frame = Bytes::from(frame);
-            let (key, version) =
-                (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
+            let (key, version) = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
             let correlation_id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
             let mut answer = BytesMut::new();
             answer.put_u32(0);
