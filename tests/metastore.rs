@@ -1,10 +1,29 @@
-//! The metastore's contract, run against every backend.
+//! The metastore's contract, run against every backend that needs no service.
 
 use std::sync::Arc;
 
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use towpath::base::clock::{ManualClock, SystemClock, Timestamp};
+use towpath::base::rng::Rng;
+use towpath::base::task::Supervisor;
+use towpath::config::metastore::MetastoreSettings;
 use towpath::metastore::conformance::suite::run_all;
 use towpath::metastore::memory::store::MemoryMetastore;
+use towpath::metastore::open::{Surroundings, open};
+use towpath::metastore::store::Metastore;
+
+async fn embedded(store: Arc<dyn ObjectStore>) -> Arc<dyn Metastore> {
+    let surroundings = Surroundings {
+        store,
+        prefix: "metastore".into(),
+        clock: Arc::new(SystemClock),
+        rng: Rng::from_entropy(),
+        supervisor: Supervisor::default(),
+    };
+    open(&MetastoreSettings::default(), surroundings).await.expect("the metastore opens")
+}
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -15,4 +34,22 @@ async fn memory_keeps_the_contract() {
 async fn memory_keeps_the_contract_in_virtual_time() {
     let clock = ManualClock::starting_at(Timestamp(1_700_000_000_000));
     run_all(Arc::new(MemoryMetastore::new(Arc::new(clock)))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_in_memory_keeps_the_contract() {
+    let metastore = embedded(Arc::new(InMemory::new())).await;
+    run_all(Arc::clone(&metastore)).await;
+    metastore.close().await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_in_a_folder_keeps_the_contract() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).expect("a store"));
+    let metastore = embedded(Arc::clone(&store)).await;
+    run_all(Arc::clone(&metastore)).await;
+    metastore.close().await.expect("it closes");
+    // Once more over what the first run left.
+    run_all(embedded(store).await).await;
 }

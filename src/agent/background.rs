@@ -41,25 +41,31 @@ pub fn start(
     let catalog = CatalogCache::new(Arc::clone(metastore));
     let tail = Tail::new(&settings.log);
     let cache = RangeCache::new(&settings.objects, metrics);
-    FeedFollower::start(supervisor, FeedParts {
-        metastore: Arc::clone(metastore),
-        catalog: catalog.clone(),
-        tail: tail.clone(),
-        rng: rng.clone(),
-        settings: settings.log.clone(),
-    });
-    let writer = Writer::start(supervisor, WriterParts {
-        node: Arc::new(ArcSwap::from_pointee(node)),
-        cluster_id,
-        storage: storage.clone(),
-        metastore: Arc::clone(metastore),
-        tail: tail.clone(),
-        cache: cache.clone(),
-        settings: settings.log.clone(),
-        rng: rng.clone(),
-        metrics: metrics.clone(),
-        clock: Arc::clone(clock),
-    });
+    FeedFollower::start(
+        supervisor,
+        FeedParts {
+            metastore: Arc::clone(metastore),
+            catalog: catalog.clone(),
+            tail: tail.clone(),
+            rng: rng.clone(),
+            settings: settings.log.clone(),
+        },
+    );
+    let writer = Writer::start(
+        supervisor,
+        WriterParts {
+            node: Arc::new(ArcSwap::from_pointee(node)),
+            cluster_id,
+            storage: storage.clone(),
+            metastore: Arc::clone(metastore),
+            tail: tail.clone(),
+            cache: cache.clone(),
+            settings: settings.log.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::clone(clock),
+        },
+    );
     let reader = ReaderParts {
         metastore: Arc::clone(metastore),
         tail,
@@ -67,14 +73,17 @@ pub fn start(
         cache,
         settings: settings.log.clone(),
     };
-    let groups = GroupService::start(supervisor, GroupParts {
-        metastore: Arc::clone(metastore),
-        membership: membership.clone(),
-        catalog: catalog.clone(),
-        settings: settings.group.clone(),
-        rng: rng.clone(),
-        metrics: metrics.clone(),
-    });
+    let groups = GroupService::start(
+        supervisor,
+        GroupParts {
+            metastore: Arc::clone(metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            settings: settings.group.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        },
+    );
     expire_producers(supervisor, Arc::clone(metastore), settings.metastore.producer_id_expiration_ms);
     Services {
         cluster_id,
@@ -82,7 +91,7 @@ pub fn start(
         metastore: Arc::clone(metastore),
         membership,
         writer,
-        offsets: OffsetFinder::new(reader.clone()),
+        offsets: OffsetFinder::new(Arc::clone(metastore), storage.clone(), reader.cache.clone()),
         reader: Reader::new(reader),
         groups,
         producer_ids: ProducerIds::new(Arc::clone(metastore)),

@@ -23,8 +23,8 @@ use crate::metastore::store::Metastore;
 use crate::model::node::{NodeId, Rack};
 use crate::object::key::METASTORE_FOLDER;
 use crate::object::meter::Purpose;
-use crate::object::probe::{ProbeError, probe};
 use crate::object::open::OpenError;
+use crate::object::probe::{ProbeError, probe};
 use crate::object::store::ObjectStorage;
 use crate::server::budget::ByteBudget;
 use crate::server::listener::{BoundListener, ListenError};
@@ -34,7 +34,9 @@ use crate::server::metrics::ServerMetrics;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No store is named.
-    #[error("no object store is named: set --store (agent.store) to s3://bucket/prefix, gs://…, az://… or file:///folder")]
+    #[error(
+        "no object store is named: set --store (agent.store) to s3://bucket/prefix, gs://…, az://… or file:///folder"
+    )]
     NoStore,
     /// The store's URL is not usable.
     #[error(transparent)]

@@ -16,8 +16,12 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tracing::error;
 
-use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, metadata};
+use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, find_coordinator, metadata};
 use crate::api::data::{delete_records, fetch, list_offsets, offset_for_leader_epoch, produce};
+use crate::api::group::{
+    delete_groups, describe_groups, heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete,
+    offset_fetch, sync_group,
+};
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::services::Services;
 use crate::api::topic::{
@@ -41,7 +45,7 @@ const DATA: &[Entry] = &[
 const CLUSTER: &[Entry] = &[
     serve::<api_versions::ApiVersions>(),
     serve::<metadata::Metadata>(),
-    refuse(ApiKey::FindCoordinator, NOT_YET),
+    serve::<find_coordinator::FindCoordinator>(),
     serve::<describe_cluster::DescribeCluster>(),
     serve::<describe_topic_partitions::DescribeTopicPartitions>(),
     serve::<describe_log_dirs::DescribeLogDirs>(),
@@ -51,16 +55,16 @@ const CLUSTER: &[Entry] = &[
 
 /// Requests about consumer groups.
 const GROUP: &[Entry] = &[
-    refuse(ApiKey::OffsetCommit, NOT_YET),
-    refuse(ApiKey::OffsetFetch, NOT_YET),
-    refuse(ApiKey::JoinGroup, NOT_YET),
-    refuse(ApiKey::Heartbeat, NOT_YET),
-    refuse(ApiKey::LeaveGroup, NOT_YET),
-    refuse(ApiKey::SyncGroup, NOT_YET),
-    refuse(ApiKey::DescribeGroups, NOT_YET),
-    refuse(ApiKey::ListGroups, NOT_YET),
-    refuse(ApiKey::DeleteGroups, NOT_YET),
-    refuse(ApiKey::OffsetDelete, NOT_YET),
+    serve::<offset_commit::OffsetCommit>(),
+    serve::<offset_fetch::OffsetFetch>(),
+    serve::<join_group::JoinGroup>(),
+    serve::<heartbeat::Heartbeat>(),
+    serve::<leave_group::LeaveGroup>(),
+    serve::<sync_group::SyncGroup>(),
+    serve::<describe_groups::DescribeGroups>(),
+    serve::<list_groups::ListGroups>(),
+    serve::<delete_groups::DeleteGroups>(),
+    serve::<offset_delete::OffsetDelete>(),
     refuse(ApiKey::ConsumerGroupHeartbeat, NOT_YET),
     refuse(ApiKey::ConsumerGroupDescribe, NOT_YET),
 ];

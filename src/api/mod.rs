@@ -4,7 +4,10 @@ pub mod cluster;
 pub mod data;
 pub mod dispatch;
 pub mod error;
+pub mod group;
 pub mod handler;
+#[cfg(test)]
+mod kit;
 pub mod lookup;
 pub mod services;
 pub mod topic;

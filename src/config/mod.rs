@@ -13,5 +13,6 @@ pub mod log;
 pub mod metastore;
 pub mod objects;
 pub mod settings;
+pub mod metastore;
 pub mod topic;
 pub mod topic_table;

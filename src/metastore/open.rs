@@ -9,7 +9,7 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::task::Supervisor;
 use crate::config::metastore::{MetastoreBackend, MetastoreSettings};
-
+use crate::metastore::embedded;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::memory::store::MemoryMetastore;
 use crate::metastore::store::Metastore;
@@ -38,10 +38,16 @@ pub async fn open(settings: &MetastoreSettings, surroundings: Surroundings) -> R
     let backend = settings.backend().map_err(|unknown| MetastoreError::Unavailable(unknown.to_string()))?;
     match backend {
         MetastoreBackend::Memory => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
-        MetastoreBackend::Embedded => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
+        MetastoreBackend::Embedded => embedded::open::open(settings, surroundings.into()).await,
         MetastoreBackend::Postgres(_) => {
             Err(MetastoreError::Unavailable("this build has no PostgreSQL metastore".to_owned()))
         }
     }
 }
 
+impl From<Surroundings> for embedded::open::Foundation {
+    fn from(surroundings: Surroundings) -> Self {
+        let Surroundings { store, prefix, clock, rng, supervisor } = surroundings;
+        Self { store, prefix, clock, rng, supervisor }
+    }
+}

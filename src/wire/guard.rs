@@ -84,56 +84,52 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     fn fields(&mut self, fields: &[Field]) -> Result<(), GuardError> {
-        self.charge(STRUCT_MEMORY)?;
+        // Decoded, a struct has all its fields, those of other versions as well.
+        self.charge(memory_of_fields(fields))?;
         for field in fields {
             if field.tag.is_none() && field.is_in(self.version) {
-                self.kind(&field.kind)?;
+                self.kind(&field.kind, field.nullable)?;
             }
         }
         if self.flexible { self.tags(fields) } else { Ok(()) }
     }
 
-    fn kind(&mut self, kind: &Kind) -> Result<(), GuardError> {
+    fn kind(&mut self, kind: &Kind, nullable: bool) -> Result<(), GuardError> {
         match kind {
-            Kind::Fixed(bytes) => {
-                self.charge((*bytes).max(FIXED_MEMORY))?;
-                self.skip(*bytes)
-            }
+            Kind::Fixed(bytes) => self.skip(*bytes),
             Kind::String => {
-                self.charge(STRING_MEMORY)?;
                 let length = if self.flexible { self.compact_length()? } else { self.length_of_two_bytes()? };
-                self.skip(length.unwrap_or(0))
+                self.skip(unless_null(length, nullable)?)
             }
             Kind::Bytes => {
-                self.charge(STRING_MEMORY)?;
                 let length = self.length_or_count()?;
-                self.skip(length.unwrap_or(0))
+                self.skip(unless_null(length, nullable)?)
             }
-            Kind::Array(element) => self.array(element),
-            Kind::Structs(fields) => self.array(&Kind::Struct(fields)),
+            Kind::Array(element) => self.array(element, nullable),
+            Kind::Structs(fields) => self.array(&Kind::Struct(fields), nullable),
             Kind::Struct(fields) => self.fields(fields),
             Kind::Optional(fields) => match self.take(1)?[0].cast_signed() {
                 1 => self.fields(fields),
-                -1 => Ok(()),
+                -1 if nullable => Ok(()),
                 _ => Err(GuardError::Malformed),
             },
         }
     }
 
-    fn array(&mut self, element: &Kind) -> Result<(), GuardError> {
-        self.charge(ARRAY_MEMORY)?;
-        let count = self.length_or_count()?.unwrap_or(0);
-        // Every element takes at least one byte, so this bounds the walk even before its bytes are looked at.
+    fn array(&mut self, element: &Kind, nullable: bool) -> Result<(), GuardError> {
+        let count = self.length_or_count()?;
+        let count = unless_null(count, nullable)?;
+        // Every element takes at least one byte, so this bounds the walk before any of them is looked at.
         if count > self.rest.len() {
             return Err(GuardError::BeyondEnd);
         }
-        if let Kind::Fixed(bytes) = element {
-            let total = count.checked_mul(*bytes).ok_or(GuardError::BeyondEnd)?;
-            self.charge(total)?;
-            return self.skip(total);
+        match element {
+            // Structs are charged as they are walked.
+            Kind::Struct(_) => {}
+            other => self.charge(count.saturating_mul(memory_of(other)))?,
         }
         for _ in 0..count {
-            self.kind(element)?;
+            self.kind(element, false)?;
         }
         Ok(())
     }
@@ -151,7 +147,7 @@ impl Walker<'_> {
                 }
                 Some(field) => {
                     let expected = self.rest.len().checked_sub(size).ok_or(GuardError::BeyondEnd)?;
-                    self.kind(&field.kind)?;
+                    self.kind(&field.kind, field.nullable)?;
                     if self.rest.len() != expected {
                         return Err(GuardError::TagSize(tag));
                     }
@@ -215,4 +211,103 @@ impl Walker<'_> {
 
 fn length(value: i32) -> Result<Option<usize>, GuardError> {
     if value == -1 { Ok(None) } else { usize::try_from(value).map(Some).map_err(|_| GuardError::Malformed) }
+}
+
+fn unless_null(length: Option<usize>, nullable: bool) -> Result<usize, GuardError> {
+    match length {
+        Some(length) => Ok(length),
+        None if nullable => Ok(0),
+        None => Err(GuardError::Malformed),
+    }
+}
+
+fn memory_of_fields(fields: &[Field]) -> usize {
+    fields.iter().fold(STRUCT_MEMORY, |sum, field| sum.saturating_add(memory_of(&field.kind)))
+}
+
+/// What a value takes where it stands, without what it points to.
+fn memory_of(kind: &Kind) -> usize {
+    match kind {
+        Kind::Fixed(bytes) => (*bytes).max(FIXED_MEMORY),
+        Kind::String | Kind::Bytes => STRING_MEMORY,
+        Kind::Array(_) | Kind::Structs(_) => ARRAY_MEMORY,
+        Kind::Struct(fields) | Kind::Optional(fields) => memory_of_fields(fields),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(key: i16, version: i16, body: &[u8]) -> Result<usize, GuardError> {
+        check_request(key, version, body)
+    }
+
+    #[test]
+    fn counts_and_lengths_that_lie_are_found() {
+        let metadata = 3;
+        assert_eq!(outcome(metadata, 1, &[0x7f, 0xff, 0xff, 0xff]), Err(GuardError::BeyondEnd));
+        assert_eq!(outcome(metadata, 1, &[0x80, 0, 0, 0]), Err(GuardError::Malformed));
+        assert_eq!(outcome(metadata, 1, &[0xff, 0xff, 0xff, 0xff]), Ok(4));
+        assert_eq!(outcome(metadata, 12, &[0xff, 0xff, 0xff, 0xff, 0x0f]), Err(GuardError::BeyondEnd));
+        assert_eq!(outcome(metadata, 12, &[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(GuardError::Malformed));
+        assert_eq!(outcome(metadata, 12, &[0xff, 0xff, 0xff, 0xff, 0xff, 1]), Err(GuardError::Malformed));
+        assert_eq!(outcome(metadata, 12, &[0, 1, 1, 0]), Ok(4));
+        assert_eq!(outcome(metadata, 12, &[0, 1, 1, 1]), Err(GuardError::BeyondEnd));
+        assert_eq!(outcome(metadata, 12, &[0, 1, 1, 0, 99, 99]), Ok(4), "what follows is not the guard's");
+        let produce = 0;
+        assert_eq!(outcome(produce, 3, &[0xff, 0xfe]), Err(GuardError::Malformed));
+        assert_eq!(outcome(produce, 3, &[0x7f, 0xff, 0]), Err(GuardError::BeyondEnd));
+    }
+
+    #[test]
+    fn null_passes_only_where_it_may_stand() {
+        let heartbeat = 12;
+        assert_eq!(outcome(heartbeat, 0, &[0xff, 0xff]), Err(GuardError::Malformed));
+        assert_eq!(outcome(heartbeat, 3, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]), Ok(10));
+        assert_eq!(outcome(heartbeat, 3, &[0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]), Err(GuardError::Malformed));
+    }
+
+    #[test]
+    fn a_known_tagged_field_fills_its_size() {
+        // The cluster id of Fetch v12, after an empty request.
+        let with_tag = |size: u8| {
+            let mut body = vec![0; 4 + 4 + 4 + 4 + 1 + 4 + 4];
+            body.extend([1, 1, 1, 1, 0, size, 3, b'i', b'd']);
+            body
+        };
+        let body = with_tag(3);
+        assert_eq!(outcome(1, 12, &body), Ok(body.len()));
+        assert_eq!(outcome(1, 12, &with_tag(2)), Err(GuardError::TagSize(0)));
+        assert_eq!(outcome(1, 12, &with_tag(4)), Err(GuardError::BeyondEnd));
+    }
+
+    #[test]
+    fn small_frames_that_are_large_in_memory_are_refused() {
+        let unknown_tags = |count: usize| {
+            let mut body = vec![0, 1, 1];
+            let mut rest = count;
+            while rest >= 0x80 {
+                body.push((rest & 0x7f) as u8 | 0x80);
+                rest >>= 7;
+            }
+            body.push(rest as u8);
+            for _ in 0..count {
+                body.extend([50, 0]);
+            }
+            body
+        };
+        assert!(outcome(3, 12, &unknown_tags(100)).is_ok());
+        assert_eq!(outcome(3, 12, &unknown_tags(1000)), Err(GuardError::Inflated));
+        let mut empty_names = 100_000_i32.to_be_bytes().to_vec();
+        empty_names.extend(vec![0; 200_000]);
+        assert_eq!(outcome(3, 0, &empty_names), Err(GuardError::Inflated));
+    }
+
+    #[test]
+    fn unknown_apis_and_versions_have_no_shape() {
+        assert_eq!(outcome(4, 0, &[]), Err(GuardError::Unknown));
+        assert_eq!(outcome(0, 2, &[]), Err(GuardError::Unknown));
+        assert_eq!(outcome(0, 14, &[]), Err(GuardError::Unknown));
+    }
 }

@@ -47,13 +47,11 @@ fn values(records: Vec<Bytes>, from: i64) -> Vec<(i64, u64)> {
     for batch in Batches::new(run.freeze()) {
         let batch = batch.expect("whole batches");
         batch.verify().expect("served bytes match their checksum");
-        let header = batch.header().clone();
         let body = batch.body(1 << 20).expect("uncompressed");
         for record in batch.records(&body) {
             let record = record.expect("readable record");
-            let offset = header.base_offset.0 + i64::from(record.offset_delta);
             let value = record.value.expect("a value");
-            found.push((offset, u64::from_be_bytes(value[..8].try_into().expect("eight bytes"))));
+            found.push((record.offset.0, u64::from_be_bytes(value[..8].try_into().expect("eight bytes"))));
         }
     }
     found.retain(|(offset, _)| *offset >= from);
@@ -199,10 +197,7 @@ impl SimConsumer {
                     next.insert(index, records.last().map_or(from, |(offset, _)| offset + 1));
                     let high_watermark = fetched.bounds.high_watermark.0;
                     let consumer = self.number;
-                    world.record(
-                        called,
-                        Operation::Read { consumer, partition: index, from, records, high_watermark },
-                    );
+                    world.record(called, Operation::Read { consumer, partition: index, from, records, high_watermark });
                 }
                 Err(failure) => {
                     assert!(
@@ -267,4 +262,3 @@ impl SimObserver {
         }
     }
 }
-

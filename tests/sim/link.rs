@@ -16,8 +16,11 @@ use towpath::metastore::store::Metastore;
 use towpath::metastore::values::*;
 use towpath::model::node::NodeIdentity;
 use towpath::model::object::ObjectKey;
+use towpath::model::offset::Offset;
 use towpath::model::topic::{TopicId, TopicIdPartition};
 use uuid::Uuid;
+
+use crate::world::Mutant;
 
 /// How bad a link is; probabilities per call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,11 +44,17 @@ pub(crate) struct Linked {
     inner: Arc<dyn Metastore>,
     weather: Arc<Mutex<Weather>>,
     rng: Rng,
+    mutant: Option<Mutant>,
 }
 
 impl Linked {
-    pub(crate) fn new(inner: Arc<dyn Metastore>, weather: Arc<Mutex<Weather>>, rng: Rng) -> Self {
-        Self { inner, weather, rng }
+    pub(crate) fn new(
+        inner: Arc<dyn Metastore>,
+        weather: Arc<Mutex<Weather>>,
+        rng: Rng,
+        mutant: Option<Mutant>,
+    ) -> Self {
+        Self { inner, weather, rng, mutant }
     }
 
     fn weather(&self) -> Weather {
@@ -91,6 +100,50 @@ impl Linked {
     }
 }
 
+impl Linked {
+    /// The bug of an agent that answers from what it remembers.
+    fn age(&self, bounds: &mut PartitionBounds) {
+        if self.mutant == Some(Mutant::StaleBounds) && bounds.high_watermark.0 > 3 {
+            bounds.high_watermark = Offset(bounds.high_watermark.0 - 2);
+            bounds.last_stable_offset = bounds.high_watermark;
+        }
+    }
+}
+
+fn forget_producers(commit: &mut CommitObject) {
+    for batch in commit.ranges.iter_mut().flat_map(|range| &mut range.batches) {
+        batch.producer = None;
+    }
+}
+
+/// A receipt for a commit that was never made.
+fn pretend(commit: &CommitObject, receipt: CommitReceipt) -> CommitReceipt {
+    let append_time = receipt.committed_at;
+    let ranges = commit.ranges.iter().map(|range| RangeReceipt {
+        partition: range.partition,
+        bounds: PartitionBounds {
+            log_start_offset: Offset(0),
+            high_watermark: Offset(0),
+            last_stable_offset: Offset(0),
+            byte_size: 0,
+        },
+        batches: (0..)
+            .zip(&range.batches)
+            .map(|(at, _)| BatchReceipt::Appended { base_offset: Offset(at), append_time })
+            .collect(),
+        extents: Vec::new(),
+    });
+    CommitReceipt { ranges: ranges.collect(), ..receipt }
+}
+
+fn shift_offsets(receipt: &mut CommitReceipt) {
+    for batch in receipt.ranges.iter_mut().flat_map(|range| &mut range.batches) {
+        if let BatchReceipt::Appended { base_offset, .. } = batch {
+            *base_offset = base_offset.plus(1);
+        }
+    }
+}
+
 /// Forwards a method across the link.
 macro_rules! across {
     ($self:ident, $method:ident ( $($argument:expr),* )) => {{
@@ -116,7 +169,11 @@ impl Catalog for Linked {
     async fn delete_topics(&self, topics: Vec<TopicId>) -> Result<Vec<std::result::Result<(), CatalogRefusal>>> {
         across!(self, delete_topics(topics))
     }
-    async fn create_partitions(&self, topic_id: TopicId, count: i32) -> Result<std::result::Result<(), CatalogRefusal>> {
+    async fn create_partitions(
+        &self,
+        topic_id: TopicId,
+        count: i32,
+    ) -> Result<std::result::Result<(), CatalogRefusal>> {
         across!(self, create_partitions(topic_id, count))
     }
     async fn alter_configs(
@@ -142,18 +199,43 @@ impl Catalog for Linked {
 
 #[async_trait]
 impl BatchIndex for Linked {
-    async fn commit_object(&self, commit: CommitObject) -> Result<CommitReceipt> {
-        across!(self, commit_object(commit))
+    async fn commit_object(&self, mut commit: CommitObject) -> Result<CommitReceipt> {
+        match self.mutant {
+            Some(Mutant::ForgetProducers) => forget_producers(&mut commit),
+            Some(Mutant::ForgetReceipts) => {
+                commit.object = ObjectKey::from(format!("{}/{}", commit.object, self.rng.next_u64()).as_str());
+            }
+            Some(Mutant::AnswerWithoutCommit) if self.rng.chance(0.05) => {
+                let empty = CommitObject { ranges: Vec::new(), ..commit.clone() };
+                let receipt = across!(self, commit_object(empty))?;
+                return Ok(pretend(&commit, receipt));
+            }
+            _ => {}
+        }
+        let mut receipt = across!(self, commit_object(commit))?;
+        if self.mutant == Some(Mutant::WrongOffset) && self.rng.chance(0.1) {
+            shift_offsets(&mut receipt);
+        }
+        Ok(receipt)
     }
     async fn receipt(&self, object: &ObjectKey) -> Result<Option<CommitReceipt>> {
         let object = object.clone();
         across!(self, receipt(&object))
     }
     async fn find_extents(&self, queries: Vec<ExtentQuery>) -> Result<Vec<Option<PartitionExtents>>> {
-        across!(self, find_extents(queries))
+        let mut found = across!(self, find_extents(queries))?;
+        for partition in found.iter_mut().flatten() {
+            if self.mutant == Some(Mutant::LoseExtent) && partition.extents.len() > 1 {
+                partition.extents.remove(0);
+            }
+            self.age(&mut partition.bounds);
+        }
+        Ok(found)
     }
     async fn bounds(&self, partitions: Vec<TopicIdPartition>) -> Result<Vec<Option<PartitionBounds>>> {
-        across!(self, bounds(partitions))
+        let mut bounds = across!(self, bounds(partitions))?;
+        bounds.iter_mut().flatten().for_each(|bounds| self.age(bounds));
+        Ok(bounds)
     }
     async fn find_by_time(&self, queries: Vec<TimeQuery>) -> Result<Vec<Option<Extent>>> {
         across!(self, find_by_time(queries))

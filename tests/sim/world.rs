@@ -15,7 +15,6 @@ use towpath::base::clock::{ManualClock, Timestamp};
 use towpath::base::metrics::Metrics;
 use towpath::base::rng::Rng;
 use towpath::base::task::Supervisor;
-use towpath::config::objects::ObjectSettings;
 use towpath::config::settings::Settings;
 use towpath::metastore::batch_index::BatchIndex;
 use towpath::metastore::catalog::Catalog;
@@ -28,14 +27,15 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::clients::partition;
 use crate::history::{Event, History, Moment, Operation, Partition};
-use crate::kit::toxic_store::{Toxics, ToxicStore};
 use crate::link::{Linked, Weather};
+use crate::runs::Plan;
+use crate::toxic_store::{Climate, ToxicStore};
 
 /// One agent's place: the agent, if it runs, and what stands between it and the rest.
 struct Slot {
     running: Option<(Core, CancellationToken)>,
     weather: Arc<Mutex<Weather>>,
-    toxics: Arc<Toxics>,
+    store: Arc<ToxicStore>,
     clock: Arc<ManualClock>,
 }
 
@@ -51,6 +51,35 @@ pub(crate) struct World {
     trace: Mutex<Xxh3>,
     stop: CancellationToken,
     rng: Rng,
+    mutant: Option<Mutant>,
+}
+
+/// A bug planted in the way to the metastore, for the test of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Commits lose what makes duplicates recognisable.
+    ForgetProducers,
+    /// A commit is answered, but was not made.
+    AnswerWithoutCommit,
+    /// A commit whose outcome is unknown is repeated under another key.
+    ForgetReceipts,
+    /// Bounds are as they were a while ago.
+    StaleBounds,
+    /// A receipt names the offset after the true one.
+    WrongOffset,
+    /// The first extent of an answer is left out.
+    LoseExtent,
+}
+
+impl Mutant {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::ForgetProducers,
+        Self::AnswerWithoutCommit,
+        Self::ForgetReceipts,
+        Self::StaleBounds,
+        Self::WrongOffset,
+        Self::LoseExtent,
+    ];
 }
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z.
@@ -58,7 +87,8 @@ const ORIGIN: Timestamp = Timestamp(1_767_225_600_000);
 
 impl World {
     /// A world with one topic and all agents running.
-    pub(crate) async fn build(rng: Rng, agents: usize, partitions: u32, idempotent: bool) -> Arc<Self> {
+    pub(crate) async fn build(rng: Rng, plan: &Plan) -> Arc<Self> {
+        let Plan { agents, partitions, mutant, .. } = *plan;
         let metastore = Arc::new(MemoryMetastore::new(Arc::new(ManualClock::starting_at(ORIGIN))));
         let topic = TopicId(rng.uuid());
         let new = NewTopic {
@@ -76,16 +106,19 @@ impl World {
             bucket: Arc::new(InMemory::new()),
             slots: Mutex::new(Vec::new()),
             began: Instant::now(),
-            history: Mutex::new(History { idempotent, ..History::default() }),
+            // Simulated clients never repeat a send whose outcome they do not know unless it carries a sequence, so a
+            // value at two offsets is the system's doing in either case.
+            history: Mutex::new(History { idempotent: true, ..History::default() }),
             trace: Mutex::new(Xxh3::new()),
             stop: CancellationToken::new(),
             rng,
+            mutant,
         });
         for index in 0..agents {
             world.slots.lock().expect("whole").push(Slot {
                 running: None,
                 weather: Arc::default(),
-                toxics: Arc::new(Toxics::default()),
+                store: ToxicStore::new(Arc::clone(&world.bucket) as _, Rng::from_seed(world.rng.next_u64())),
                 clock: Arc::new(ManualClock::starting_at(ORIGIN)),
             });
             world.start(index).await;
@@ -102,13 +135,8 @@ impl World {
                 return;
             }
             let inner: Arc<dyn towpath::metastore::store::Metastore> = Arc::clone(&self.metastore) as _;
-            let link = Linked::new(inner, Arc::clone(&slot.weather), Rng::from_seed(self.rng.next_u64()));
-            let toxic = ToxicStore::new(
-                Arc::clone(&self.bucket) as _,
-                Arc::clone(&slot.toxics),
-                Rng::from_seed(self.rng.next_u64()),
-            );
-            (Arc::new(link), Arc::new(toxic), Arc::clone(&slot.clock))
+            let link = Linked::new(inner, Arc::clone(&slot.weather), Rng::from_seed(self.rng.next_u64()), self.mutant);
+            (Arc::new(link), Arc::clone(&slot.store), Arc::clone(&slot.clock))
         };
         let rng = Rng::from_seed(self.rng.next_u64());
         let metrics = Metrics::default();
@@ -141,6 +169,14 @@ impl World {
         }
     }
 
+    /// Starts the agent in a place, and again if it is fenced or dead, until it serves.
+    pub(crate) async fn revive(&self, index: usize) {
+        while !self.runs(index) {
+            self.start(index).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Whether the agent in a place runs (it also ends by itself, when it is fenced).
     pub(crate) fn runs(&self, index: usize) -> bool {
         self.slots.lock().expect("whole")[index].running.is_some()
@@ -153,8 +189,9 @@ impl World {
     }
 
     /// Changes what stands between an agent and the bucket.
-    pub(crate) fn toxics(&self, index: usize) -> Arc<Toxics> {
-        Arc::clone(&self.slots.lock().expect("whole")[index].toxics)
+    pub(crate) fn set_climate(&self, index: usize, climate: Climate) {
+        self.note(&format!("agent {index} has {climate:?}"));
+        self.slots.lock().expect("whole")[index].store.set_climate(climate);
     }
 
     /// Shifts an agent's clock.
@@ -268,6 +305,5 @@ fn settings() -> Settings {
     settings.log.puts_per_second = 0.0;
     settings.log.linger_busy_ms = 50;
     settings.metastore.session_ms = 3_000;
-    settings.objects = ObjectSettings { cache_bytes_max: 64 << 20, ..ObjectSettings::default() };
     settings
 }

@@ -63,3 +63,32 @@ impl Handler for DescribeCluster {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::kit::Kit;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_version_names_the_agents() {
+        let kit = Kit::start().await;
+        for version in 0..=2 {
+            let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+            let response = kit.ask::<DescribeCluster>(version, request).await;
+            assert_eq!(response.error_code, 0);
+            let racks: Vec<_> = response.brokers.iter().filter_map(|broker| broker.rack.as_deref()).collect();
+            assert_eq!(racks, ["a", "b"]);
+            assert_eq!(response.controller_id.0, kit.services.membership.view().this.node_id.0);
+            assert_eq!(response.cluster_authorized_operations, 0b1_1111_1010_0000);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_no_controllers_to_describe() {
+        let kit = Kit::start().await;
+        let request = DescribeClusterRequest::default().with_endpoint_type(2);
+        let response = kit.ask::<DescribeCluster>(1, request).await;
+        assert_eq!(response.error_code, 42);
+        assert!(response.error_message.is_some_and(|sentence| sentence.contains("no controllers")));
+    }
+}

@@ -135,3 +135,69 @@ fn partition_answer(replicas: &Replicas) -> DescribeTopicPartitionsResponseParti
         .with_eligible_leader_replicas(Some(Vec::new()))
         .with_last_known_elr(Some(Vec::new()))
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+    use kafka_protocol::messages::describe_topic_partitions_request::{Cursor as From, TopicRequest};
+
+    use super::*;
+    use crate::api::kit::Kit;
+    use crate::api::topic::create_topics::CreateTopics;
+
+    async fn kit_with_topics(topics: &[(&'static str, i32)]) -> Kit {
+        let kit = Kit::start().await;
+        let topic = |(name, count): &(&'static str, i32)| {
+            let topic = CreatableTopic::default().with_name(text(*name).into());
+            topic.with_num_partitions(*count).with_replication_factor(2)
+        };
+        let request = CreateTopicsRequest::default().with_topics(topics.iter().map(topic).collect());
+        assert!(kit.ask::<CreateTopics>(5, request).await.topics.iter().all(|topic| topic.error_code == 0));
+        kit
+    }
+
+    fn seen(response: &DescribeTopicPartitionsResponse) -> Vec<(String, i16, Vec<i32>)> {
+        let topic = |topic: &DescribeTopicPartitionsResponseTopic| {
+            let indexes = topic.partitions.iter().map(|partition| partition.partition_index).collect();
+            (topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default(), topic.error_code, indexes)
+        };
+        response.topics.iter().map(topic).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_follow_each_other_through_all_topics() {
+        let kit = kit_with_topics(&[("b", 3), ("a", 2), ("c", 1)]).await;
+        let mut cursor = None;
+        let mut pages = Vec::new();
+        loop {
+            let request =
+                DescribeTopicPartitionsRequest::default().with_response_partition_limit(2).with_cursor(cursor);
+            let response = kit.ask::<DescribeTopicPartitions>(0, request).await;
+            pages.push(seen(&response));
+            match response.next_cursor {
+                None => break,
+                Some(next) => {
+                    let from = From::default().with_topic_name(next.topic_name);
+                    cursor = Some(from.with_partition_index(next.partition_index));
+                }
+            }
+        }
+        let page = |parts: &[(&str, &[i32])]| -> Vec<(String, i16, Vec<i32>)> {
+            parts.iter().map(|(name, indexes)| ((*name).to_owned(), 0, indexes.to_vec())).collect()
+        };
+        assert_eq!(pages, [page(&[("a", &[0, 1])]), page(&[("b", &[0, 1])]), page(&[("b", &[2]), ("c", &[0])])]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn topics_are_sorted_and_faults_named() {
+        let kit = kit_with_topics(&[("b", 1)]).await;
+        let topics = ["missing", "no spaces", "b", "b"];
+        let topics = topics.iter().map(|name| TopicRequest::default().with_name(text(*name).into())).collect();
+        let request = DescribeTopicPartitionsRequest::default().with_topics(topics).with_response_partition_limit(2000);
+        let response = kit.ask::<DescribeTopicPartitions>(0, request).await;
+        let expected = [("b", 0, vec![0]), ("missing", 3, vec![]), ("no spaces", 17, vec![])]
+            .map(|(name, code, indexes)| (name.to_owned(), code, indexes));
+        assert_eq!(seen(&response), expected);
+        assert_eq!(response.topics[0].partitions[0].replica_nodes.len(), 2);
+    }
+}

@@ -213,3 +213,6 @@ fn partition_answer(replicas: &Replicas) -> MetadataResponsePartition {
         .with_replica_nodes(nodes.clone())
         .with_isr_nodes(nodes)
 }
+
+#[cfg(test)]
+mod tests;

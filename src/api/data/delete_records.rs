@@ -115,3 +115,88 @@ fn response(
     }
     DeleteRecordsResponse::default().with_topics(topics)
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+    use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+    use kafka_protocol::messages::offset_for_leader_epoch_request::{
+        OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+    };
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+
+    use super::*;
+    use crate::api::data::offset_for_leader_epoch::OffsetForLeaderEpoch;
+    use crate::api::data::produce::Produce;
+    use crate::api::kit::{Kit, batch};
+    use crate::api::lookup::text;
+    use crate::api::topic::create_topics::CreateTopics;
+
+    /// Ten records in partition 0 of "t"; "compacted" is only compacted.
+    async fn kit_with_records() -> Kit {
+        let kit = Kit::start().await;
+        let topic = |name: &'static str, policy: &'static str| {
+            let policy =
+                CreatableTopicConfig::default().with_name(text("cleanup.policy")).with_value(Some(text(policy)));
+            let topic = CreatableTopic::default().with_name(text(name).into()).with_configs(vec![policy]);
+            topic.with_num_partitions(2).with_replication_factor(1)
+        };
+        let topics = vec![topic("t", "delete"), topic("compacted", "compact")];
+        let created = kit.ask::<CreateTopics>(5, CreateTopicsRequest::default().with_topics(topics)).await;
+        assert!(created.topics.iter().all(|topic| topic.error_code == 0));
+        let data = PartitionProduceData::default().with_records(Some(batch(&["x"; 10])));
+        let topic = TopicProduceData::default().with_name(text("t").into()).with_partition_data(vec![data]);
+        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(10_000).with_topic_data(vec![topic]);
+        assert_eq!(kit.ask::<Produce>(9, request).await.responses[0].partition_responses[0].error_code, 0);
+        kit
+    }
+
+    async fn delete(kit: &Kit, version: i16, topic: &'static str, partition: i32, offset: i64) -> (i16, i64) {
+        let partition = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
+        let topic = DeleteRecordsTopic::default().with_name(text(topic).into()).with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+        let result = kit.ask::<DeleteRecords>(version, request).await.topics.remove(0).partitions.remove(0);
+        (result.error_code, result.low_watermark)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_start_moves_forward_only() {
+        let kit = kit_with_records().await;
+        for (version, offset) in [(0, 2), (1, 3), (2, 4)] {
+            assert_eq!(delete(&kit, version, "t", 0, offset).await, (0, offset));
+        }
+        assert_eq!(delete(&kit, 2, "t", 0, 1).await, (0, 4));
+        assert_eq!(delete(&kit, 2, "t", 0, -1).await, (0, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn faults_are_named() {
+        let kit = kit_with_records().await;
+        assert_eq!(delete(&kit, 2, "t", 0, 11).await, (1, -1));
+        assert_eq!(delete(&kit, 2, "t", 0, -2).await, (1, -1));
+        assert_eq!(delete(&kit, 2, "t", 9, 0).await, (3, -1));
+        assert_eq!(delete(&kit, 2, "u", 0, 0).await, (3, -1));
+        assert_eq!(delete(&kit, 2, "compacted", 0, 0).await, (44, -1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_only_leader_epoch_ends_at_the_high_watermark() {
+        let kit = kit_with_records().await;
+        let partition = |index: i32, epoch: i32, current: i32| {
+            let partition = OffsetForLeaderPartition::default().with_partition(index).with_leader_epoch(epoch);
+            partition.with_current_leader_epoch(current)
+        };
+        for version in 2..=4 {
+            let asked = vec![partition(0, 0, -1), partition(0, 1, 0), partition(9, 0, 0), partition(0, 0, 3)];
+            let topic = OffsetForLeaderTopic::default().with_topic(text("t").into()).with_partitions(asked);
+            let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+            let response = kit.ask::<OffsetForLeaderEpoch>(version, request).await;
+            let seen: Vec<_> = response.topics[0]
+                .partitions
+                .iter()
+                .map(|one| (one.error_code, one.leader_epoch, one.end_offset))
+                .collect();
+            assert_eq!(seen, [(0, 0, 10), (0, -1, -1), (3, -1, -1), (75, -1, -1)], "version {version}");
+        }
+    }
+}

@@ -16,11 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::FetchRequest as WireRequest;
-use kafka_protocol::messages::fetch_response::{
-    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
-};
+use kafka_protocol::messages::fetch_response::FetchResponse as WireResponse;
 use tokio::time::Instant;
 
 use crate::api::data::fetch_session::{Finding, Plan, SessionRequest, Slot, Told, Wanted};
@@ -32,6 +29,7 @@ use crate::log::fetch::values::{FetchOutcome, FetchRequest, PartitionFetch};
 use crate::metastore::values::CatalogSnapshot;
 use crate::model::error::{Condition, Failure};
 use crate::model::offset::Offset;
+use crate::wire::fetch_response::{FetchResponse, FetchedPartition, FetchedTopic};
 
 /// One answer holds at most this many bytes of records (plus one batch), whatever the client allows: Kafka's
 /// `fetch.max.bytes` of brokers.
@@ -44,13 +42,13 @@ pub struct Fetch;
 impl Handler for Fetch {
     const SPEC: ApiSpec = ApiSpec { key: 1, name: "Fetch", min: 4, max: 18 };
     type Request = WireRequest;
-    type Response = FetchResponse;
+    type Response = WireResponse;
 
-    async fn handle(context: RequestContext, services: Arc<Services>, request: WireRequest) -> Reply<FetchResponse> {
+    async fn handle(context: RequestContext, services: Arc<Services>, request: WireRequest) -> Reply<WireResponse> {
         let session = session_request(&request, context.version >= 13);
         let plan = match services.fetch_sessions.begin(context.connection_id, session, Instant::now()) {
             Ok(plan) => plan,
-            Err(condition) => return Reply::Message(FetchResponse::default().with_error_code(code(condition))),
+            Err(condition) => return Reply::Message(WireResponse::default().with_error_code(code(condition))),
         };
         let found = snapshot_where(&services.catalog, |snapshot| {
             plan.partitions.iter().all(|(slot, _)| slot.topic.find_partition(snapshot, slot.partition).is_ok())
@@ -69,7 +67,7 @@ impl Handler for Fetch {
         let outcomes: Vec<FetchOutcome> = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect();
         let findings: Vec<Finding> = outcomes.iter().map(finding).collect();
         let named = services.fetch_sessions.finish(context.connection_id, &plan, &findings);
-        Reply::Message(response(&plan, outcomes, &named, request.isolation_level == 1))
+        Reply::Encoded(response(&plan, outcomes, &named, request.isolation_level == 1).encode(context.version))
     }
 }
 
@@ -153,51 +151,42 @@ fn finding(outcome: &FetchOutcome) -> Finding {
 }
 
 fn response(plan: &Plan, outcomes: Vec<FetchOutcome>, named: &[bool], read_committed: bool) -> FetchResponse {
-    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    let mut topics: Vec<FetchedTopic> = Vec::new();
     let mut places: BTreeMap<&TopicRef, usize> = BTreeMap::new();
     let answers = plan.partitions.iter().zip(outcomes).zip(named).filter(|(_, named)| **named);
     for (((slot, _), outcome), _) in answers {
         let place = *places.entry(&slot.topic).or_insert_with(|| {
-            let topic = FetchableTopicResponse::default();
-            responses.push(topic.with_topic(slot.topic.wire_name()).with_topic_id(slot.topic.wire_id()));
-            responses.len() - 1
+            topics.push(FetchedTopic {
+                name: slot.topic.wire_name().0.into_bytes(),
+                topic_id: slot.topic.wire_id(),
+                partitions: Vec::new(),
+            });
+            topics.len() - 1
         });
-        responses[place].partitions.push(partition_data(slot.partition, outcome, read_committed));
+        topics[place].partitions.push(fetched_partition(slot.partition, outcome, read_committed));
     }
-    FetchResponse::default().with_session_id(plan.session_id).with_responses(responses)
+    FetchResponse { session_id: plan.session_id, topics, ..FetchResponse::default() }
 }
 
-fn partition_data(index: i32, outcome: FetchOutcome, read_committed: bool) -> PartitionData {
-    let data = PartitionData::default().with_partition_index(index);
+fn fetched_partition(index: i32, outcome: FetchOutcome, read_committed: bool) -> FetchedPartition {
     match outcome {
         Ok(fetched) => {
-            let aborted = fetched.aborted.iter().map(|aborted| {
-                AbortedTransaction::default()
-                    .with_producer_id(aborted.producer_id.0.into())
-                    .with_first_offset(aborted.first_offset.0)
-            });
-            data.with_error_code(NONE)
-                .with_high_watermark(fetched.bounds.high_watermark.0)
-                .with_last_stable_offset(fetched.bounds.last_stable_offset.0)
-                .with_log_start_offset(fetched.bounds.log_start_offset.0)
-                .with_aborted_transactions(read_committed.then(|| aborted.collect()))
-                .with_records(Some(joined(fetched.records)))
+            let aborted = fetched.aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset.0));
+            FetchedPartition {
+                high_watermark: fetched.bounds.high_watermark.0,
+                last_stable_offset: fetched.bounds.last_stable_offset.0,
+                log_start_offset: fetched.bounds.log_start_offset.0,
+                aborted: read_committed.then(|| aborted.collect()),
+                records: fetched.records,
+                ..FetchedPartition::empty(index, NONE)
+            }
         }
-        Err(failure) => data
-            .with_error_code(code(failure.condition))
-            .with_high_watermark(-1)
-            .with_last_stable_offset(-1)
-            .with_log_start_offset(-1)
-            .with_aborted_transactions(read_committed.then(Vec::new))
-            .with_records(Some(Bytes::new())),
+        Err(failure) => {
+            let aborted = read_committed.then(Vec::new);
+            FetchedPartition { aborted, ..FetchedPartition::empty(index, code(failure.condition)) }
+        }
     }
 }
 
-fn joined(mut records: Vec<Bytes>) -> Bytes {
-    if records.len() <= 1 {
-        return records.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(records.iter().map(Bytes::len).sum());
-    records.iter().for_each(|slice| whole.extend_from_slice(slice));
-    whole.freeze()
-}
+#[cfg(test)]
+mod tests;

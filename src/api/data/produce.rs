@@ -193,3 +193,6 @@ fn partition_response(index: i32, outcome: AppendOutcome, version: i16) -> Parti
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

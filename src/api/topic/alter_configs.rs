@@ -97,3 +97,49 @@ fn response(asked: &AlterConfigsResource, outcome: Result<(), Failure>) -> Alter
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::alter_configs_request::AlterableConfig;
+    use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+
+    use super::*;
+    use crate::api::kit::Kit;
+    use crate::api::topic::create_topics::CreateTopics;
+    use crate::api::topic::resource::TOPIC;
+
+    fn request(entries: &[(&str, &str)]) -> AlterConfigsRequest {
+        let entry = |(name, value): &(&str, &str)| {
+            AlterableConfig::default().with_name(text(*name)).with_value(Some(text(*value)))
+        };
+        let resource = AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text("t"));
+        let resource = resource.with_configs(entries.iter().map(entry).collect());
+        AlterConfigsRequest::default().with_resources(vec![resource])
+    }
+
+    fn stored(kit: &Kit) -> Vec<(String, String)> {
+        let snapshot = kit.services.catalog.snapshot();
+        let topic = snapshot.topics.values().next().expect("created");
+        topic.configs.clone().into_iter().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_named_is_removed() {
+        let kit = Kit::start().await;
+        let topic = CreatableTopic::default().with_name(text("t").into()).with_num_partitions(1);
+        let create = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]);
+        assert_eq!(kit.ask::<CreateTopics>(5, create).await.topics[0].error_code, 0);
+        for version in 0..=2 {
+            let first = request(&[("retention.ms", "5"), ("retention.bytes", "6")]);
+            assert_eq!(kit.ask::<AlterConfigs>(version, first).await.responses[0].error_code, 0);
+            let second = request(&[("retention.bytes", "7")]);
+            let validate = second.clone().with_validate_only(true);
+            assert_eq!(kit.ask::<AlterConfigs>(version, validate).await.responses[0].error_code, 0);
+            assert_eq!(stored(&kit).len(), 2, "validating changes nothing");
+            assert_eq!(kit.ask::<AlterConfigs>(version, second).await.responses[0].error_code, 0);
+            assert_eq!(stored(&kit), [("retention.bytes".to_owned(), "7".to_owned())]);
+        }
+        let twice = request(&[("retention.bytes", "7"), ("retention.bytes", "8")]);
+        assert_eq!(kit.ask::<AlterConfigs>(2, twice).await.responses[0].error_code, 42);
+    }
+}

@@ -125,3 +125,64 @@ fn result(topic: &CreatePartitionsTopic, outcome: Result<(), Failure>) -> Create
         Err(failure) => result.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
+    use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+
+    use super::*;
+    use crate::api::kit::Kit;
+    use crate::api::topic::create_topics::CreateTopics;
+
+    async fn kit_with_topic(name: &'static str, partitions: i32) -> Kit {
+        let kit = Kit::start().await;
+        let topic = CreatableTopic::default().with_name(text(name).into()).with_num_partitions(partitions);
+        let request = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]);
+        assert_eq!(kit.ask::<CreateTopics>(5, request).await.topics[0].error_code, 0);
+        kit
+    }
+
+    fn grow_to(count: i32) -> CreatePartitionsTopic {
+        CreatePartitionsTopic::default().with_name(text("t").into()).with_count(count).with_assignments(None)
+    }
+
+    async fn check(kit: &Kit, version: i16, topic: CreatePartitionsTopic, code: i16, sentence: &str) {
+        let request = CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(1000);
+        let answer = kit.ask::<CreatePartitions>(version, request).await;
+        let result = &answer.results[0];
+        let message = result.error_message.as_deref().unwrap_or_default();
+        assert_eq!(result.error_code, code, "{message}");
+        assert!(message.contains(sentence), "{message}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn partitions_only_grow() {
+        let kit = kit_with_topic("t", 3).await;
+        for version in 0..=3 {
+            check(&kit, version, grow_to(3 + i32::from(version) + 1), 0, "").await;
+        }
+        check(&kit, 3, grow_to(7), 37, "already has 7 partition(s)").await;
+        check(&kit, 3, grow_to(2), 37, "currently has 7").await;
+        check(&kit, 3, grow_to(20_000), 37, "more than the 10000").await;
+        check(&kit, 3, grow_to(9).with_name(text("u").into()), 3, "does not host").await;
+        let one = vec![CreatePartitionsAssignment::default().with_broker_ids(vec![1.into()])];
+        check(&kit, 3, grow_to(9).with_assignments(Some(one.clone())), 39, "2 additional partition(s), but only 1")
+            .await;
+        check(&kit, 3, grow_to(8).with_assignments(Some(one)), 0, "").await;
+        let count = kit.services.catalog.snapshot().topics.values().next().map(|topic| topic.partition_count);
+        assert_eq!(count, Some(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn validating_grows_nothing_and_twice_is_refused() {
+        let kit = kit_with_topic("t", 1).await;
+        let validate = CreatePartitionsRequest::default().with_topics(vec![grow_to(2)]).with_validate_only(true);
+        assert_eq!(kit.ask::<CreatePartitions>(3, validate).await.results[0].error_code, 0);
+        let twice = CreatePartitionsRequest::default().with_topics(vec![grow_to(2), grow_to(3)]);
+        let answer = kit.ask::<CreatePartitions>(3, twice).await;
+        assert_eq!(answer.results.iter().map(|result| result.error_code).collect::<Vec<_>>(), [42, 42]);
+        let count = kit.services.catalog.snapshot().topics.values().next().map(|topic| topic.partition_count);
+        assert_eq!(count, Some(1));
+    }
+}

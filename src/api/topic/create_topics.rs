@@ -172,3 +172,6 @@ fn refused(topic: &CreatableTopic, failure: &Failure, version: i16) -> Creatable
         .with_error_message(Some(text(failure.message.clone())));
     if version < 5 { result } else { result.with_num_partitions(-1).with_replication_factor(-1) }
 }
+
+#[cfg(test)]
+mod tests;

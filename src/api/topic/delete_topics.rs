@@ -148,3 +148,72 @@ fn answer(topic: &Result<TopicRef, Failure>, outcome: Outcome, version: i16) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+
+    use super::*;
+    use crate::api::cluster::metadata::Metadata;
+    use crate::api::kit::Kit;
+    use crate::config::broker::BrokerDefaults;
+    use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+
+    /// Has Metadata create the topic.
+    async fn create(kit: &Kit, name: &str) -> uuid::Uuid {
+        let topic = MetadataRequestTopic::default().with_name(Some(text(name).into()));
+        let answer = kit.ask::<Metadata>(12, MetadataRequest::default().with_topics(Some(vec![topic]))).await;
+        assert_eq!(answer.topics[0].error_code, 0);
+        answer.topics[0].topic_id
+    }
+
+    fn by_name(name: &str) -> DeleteTopicState {
+        DeleteTopicState::default().with_name(Some(text(name).into()))
+    }
+
+    fn by_id(topic_id: uuid::Uuid) -> DeleteTopicState {
+        DeleteTopicState::default().with_name(None).with_topic_id(topic_id)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_version_deletes_by_name() {
+        let kit = Kit::start().await;
+        for version in 1..=6 {
+            create(&kit, "t").await;
+            let request = if version < 6 {
+                DeleteTopicsRequest::default().with_topic_names(vec![text("t").into()])
+            } else {
+                DeleteTopicsRequest::default().with_topics(vec![by_name("t")])
+            };
+            let answer = kit.ask::<DeleteTopics>(version, request.clone()).await;
+            assert_eq!(answer.responses[0].error_code, 0, "version {version}");
+            assert!(kit.services.catalog.snapshot().topics.is_empty());
+            let again = kit.ask::<DeleteTopics>(version, request).await;
+            assert_eq!(again.responses[0].error_code, 3, "version {version}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn identities_are_found_and_senseless_entries_are_not() {
+        let kit = Kit::start().await;
+        let topic_id = create(&kit, "t").await;
+        let nobody = uuid::Uuid::from_u128(99);
+        let both = by_name("t").with_topic_id(topic_id);
+        let asked = vec![by_id(topic_id), by_id(nobody), both, by_name("u"), by_name("u"), by_id(uuid::Uuid::nil())];
+        let answer = kit.ask::<DeleteTopics>(6, DeleteTopicsRequest::default().with_topics(asked)).await;
+        let codes: Vec<i16> = answer.responses.iter().map(|topic| topic.error_code).collect();
+        assert_eq!(codes, [0, 100, 42, 42, 42, 42]);
+        assert_eq!(answer.responses[0].name.as_ref().map(|name| name.as_str()), Some("t"));
+        assert_eq!(answer.responses[1].topic_id, nobody);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deletion_can_be_switched_off() {
+        let kit = Kit::with(BrokerDefaults { delete_topics: false, ..BrokerDefaults::default() }).await;
+        create(&kit, "t").await;
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![text("t").into()]);
+        for (version, code) in [(2, 42), (3, 73)] {
+            assert_eq!(kit.ask::<DeleteTopics>(version, request.clone()).await.responses[0].error_code, code);
+        }
+    }
+}

@@ -119,3 +119,6 @@ fn type_code(value_type: ValueType) -> i8 {
         ValueType::List => 7,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,66 @@ fn led_here<'a>(
     });
     led.filter(|(_, partitions)| !partitions.is_empty()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+    use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+
+    use super::*;
+    use crate::api::data::produce::Produce;
+    use crate::api::kit::{Kit, batch};
+    use crate::api::topic::create_topics::CreateTopics;
+
+    const PARTITIONS: i32 = 10;
+
+    async fn kit_with_records() -> Kit {
+        let kit = Kit::start().await;
+        let topic = CreatableTopic::default().with_name(text("t").into()).with_num_partitions(PARTITIONS);
+        let request = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]);
+        assert_eq!(kit.ask::<CreateTopics>(5, request).await.topics[0].error_code, 0);
+        let data = (0..PARTITIONS)
+            .map(|index| PartitionProduceData::default().with_index(index).with_records(Some(batch(&["x"]))));
+        let topic = TopicProduceData::default().with_name(text("t").into()).with_partition_data(data.collect());
+        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(10_000).with_topic_data(vec![topic]);
+        let response = kit.ask::<Produce>(9, request).await;
+        assert!(response.responses[0].partition_responses.iter().all(|one| one.error_code == 0));
+        kit
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_partition_is_counted_by_one_agent_only() {
+        let kit = kit_with_records().await;
+        let size = i64::try_from(batch(&["x"]).len()).expect("small");
+        let mut seen = Vec::new();
+        for number in 0..2 {
+            let mut view = (*kit.services.membership.view()).clone();
+            view.this = view.nodes[number].identity;
+            kit.services.membership.replace(view);
+            for version in 1..=4 {
+                let request = DescribeLogDirsRequest::default().with_topics(None);
+                let result = kit.ask::<DescribeLogDirs>(version, request).await.results.remove(0);
+                assert_eq!((result.error_code, result.log_dir.as_str()), (0, "memory:/bucket"));
+                let partitions = &result.topics[0].partitions;
+                assert!(partitions.iter().all(|one| one.partition_size == size), "{partitions:?}");
+                if version == 4 {
+                    assert_eq!((result.total_bytes, result.usable_bytes), (-1, -1));
+                    seen.extend(partitions.iter().map(|one| one.partition_index));
+                }
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..PARTITIONS).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_left_out() {
+        let kit = kit_with_records().await;
+        let topic = |name: &'static str| DescribableLogDirTopic::default().with_topic(text(name).into());
+        let topics = vec![topic("missing").with_partitions(vec![0]), topic("t").with_partitions(vec![99])];
+        let request = DescribeLogDirsRequest::default().with_topics(Some(topics));
+        let result = kit.ask::<DescribeLogDirs>(2, request).await.results.remove(0);
+        assert_eq!((result.error_code, result.topics.len()), (0, 0));
+    }
+}

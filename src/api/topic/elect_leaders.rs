@@ -66,3 +66,35 @@ impl Handler for ElectLeaders {
         Reply::Message(ElectLeadersResponse::default().with_replica_election_results(results.collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+    use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+    use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+
+    use super::*;
+    use crate::api::cluster::metadata::Metadata;
+    use crate::api::kit::Kit;
+    use crate::api::topic::list_partition_reassignments::ListPartitionReassignments;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_needs_an_election_and_nothing_moves() {
+        let kit = Kit::start().await;
+        let topic = MetadataRequestTopic::default().with_name(Some(text("t").into()));
+        let created = kit.ask::<Metadata>(12, MetadataRequest::default().with_topics(Some(vec![topic]))).await;
+        assert_eq!(created.topics[0].error_code, 0);
+        for version in 0..=2 {
+            let topic = TopicPartitions::default().with_topic(text("t").into()).with_partitions(vec![0, 1]);
+            let request = ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic]));
+            let response = kit.ask::<ElectLeaders>(version, request).await;
+            let results = &response.replica_election_results[0].partition_result;
+            assert_eq!(results.iter().map(|one| one.error_code).collect::<Vec<_>>(), [84, 3]);
+            let all = ElectLeadersRequest::default().with_topic_partitions(None);
+            assert!(kit.ask::<ElectLeaders>(version, all).await.replica_election_results.is_empty());
+        }
+        let request = ListPartitionReassignmentsRequest::default().with_topics(None);
+        let response = kit.ask::<ListPartitionReassignments>(0, request).await;
+        assert_eq!((response.error_code, response.topics.len()), (0, 0));
+    }
+}

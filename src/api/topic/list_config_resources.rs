@@ -83,3 +83,44 @@ fn names(kind: i8, snapshot: &CatalogSnapshot, services: &Services) -> Vec<Strin
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+
+    use super::*;
+    use crate::api::cluster::metadata::Metadata;
+    use crate::api::kit::Kit;
+    use crate::metastore::values::ConfigChange;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_have_a_configuration_is_listed() {
+        let kit = Kit::start().await;
+        let topic = MetadataRequestTopic::default().with_name(Some(text("t").into()));
+        let created = kit.ask::<Metadata>(12, MetadataRequest::default().with_topics(Some(vec![topic]))).await;
+        assert_eq!(created.topics[0].error_code, 0);
+        let change = vec![ConfigChange::Set("consumer.session.timeout.ms".into(), "50000".into())];
+        kit.metastore.alter_configs(ConfigResource::Group("g".into()), change).await.expect("memory").expect("set");
+        let list = async |version: i16, kinds: Vec<i8>| {
+            let request = ListConfigResourcesRequest::default().with_resource_types(kinds);
+            let response = kit.ask::<ListConfigResources>(version, request).await;
+            let listed = response.config_resources.into_iter();
+            let listed = listed.map(|one| (one.resource_type, one.resource_name.to_string())).collect::<Vec<_>>();
+            (response.error_code, listed)
+        };
+        let ids: Vec<(i8, String)> = kit
+            .services
+            .membership
+            .view()
+            .nodes
+            .iter()
+            .map(|node| (BROKER, node.identity.node_id.to_string()))
+            .collect();
+        let group = vec![(GROUP, "g".to_owned())];
+        let topics = vec![(TOPIC, "t".to_owned())];
+        assert_eq!(list(0, vec![]).await, (0, vec![]));
+        assert_eq!(list(1, vec![]).await, (0, [topics, ids, group.clone()].concat()));
+        assert_eq!(list(1, vec![GROUP]).await, (0, group));
+        assert_eq!(list(1, vec![77]).await, (35, vec![]));
+    }
+}

@@ -53,3 +53,33 @@ impl Handler for InitProducerId {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::kit::Kit;
+    use crate::api::lookup::text;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_request_gets_an_id_of_its_own() {
+        let kit = Kit::start().await;
+        let mut ids = BTreeSet::new();
+        for number in 0..2500_i16 {
+            let request = InitProducerIdRequest::default().with_transactional_id(None);
+            let response = kit.ask::<InitProducerId>(number % 6, request).await;
+            assert_eq!((response.error_code, response.producer_epoch), (0, 0));
+            assert!(ids.insert(response.producer_id.0), "{:?} was given twice", response.producer_id);
+        }
+        assert!(ids.first().is_some_and(|first| *first >= 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transactional_ids_are_refused_for_good() {
+        let kit = Kit::start().await;
+        let request = InitProducerIdRequest::default().with_transactional_id(Some(text("x").into()));
+        let response = kit.ask::<InitProducerId>(4, request).await;
+        assert_eq!((response.error_code, response.producer_id.0, response.producer_epoch), (35, -1, -1));
+    }
+}

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn};
 
 use super::*;
 use crate::api::dispatch::Answer;
@@ -64,7 +64,7 @@ impl Kit {
         let (client, server) = duplex(256);
         let stop = CancellationToken::new();
         let stop_server = stop.clone();
-        let served = tokio::spawn(async move {
+        let served = spawn(async move {
             let (reader, writer) = tokio::io::split(server);
             let caller = Caller::new(1, IpAddr::from([127, 0, 0, 1]), shared.settings.request_bytes_max);
             serve(reader, writer, caller, &shared, stop_server).await;

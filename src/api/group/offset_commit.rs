@@ -1,0 +1,118 @@
+//! OffsetCommit, key 8, v2–9.
+//!
+//! Behaviour:
+//! - All partitions that can be committed are committed in one step; each partition has its own result.
+//! - A topic or partition that does not exist is refused with `UNKNOWN_TOPIC_OR_PARTITION`, the rest is committed.
+//! - Offsets belong to the topic's identity: they are gone when the topic is deleted, also if its name comes back.
+//! - Generation −1 without a member id commits for a group that has no members; the first such commit makes it.
+//! - v10 (topic ids) is not served: the codec in use does not decode it.
+//!
+//! Versions:
+//! - v2–4 retention time of the request, honoured
+//! - v3 throttle time
+//! - v6 leader epoch (KIP-320)
+//! - v7 static members (KIP-345)
+//! - v8 flexible
+//! - v9 `GROUP_ID_NOT_FOUND` instead of `ILLEGAL_GENERATION` for a group that does not exist (KIP-848)
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::{ApiKey, OffsetCommitRequest, OffsetCommitResponse};
+
+use crate::api::error;
+use crate::api::group::names;
+use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
+use crate::api::services::Services;
+use crate::coordinator::group::service::GroupService;
+use crate::coordinator::group::values::{MemberClaim, OffsetCommit as Commit, PartitionCommit};
+use crate::metastore::cached::CatalogCache;
+use crate::model::error::Condition;
+use crate::model::group::GenerationId;
+use crate::model::offset::Offset;
+use crate::model::topic::TopicIdPartition;
+
+/// Saying how far a group has read.
+#[derive(Debug)]
+pub struct OffsetCommit;
+
+impl Handler for OffsetCommit {
+    const SPEC: ApiSpec = ApiSpec { key: ApiKey::OffsetCommit as i16, name: "OffsetCommit", min: 2, max: 9 };
+    type Request = OffsetCommitRequest;
+    type Response = OffsetCommitResponse;
+
+    async fn handle(
+        context: RequestContext,
+        services: Arc<Services>,
+        request: OffsetCommitRequest,
+    ) -> Reply<OffsetCommitResponse> {
+        Reply::Message(answer(context.version, &services.groups, &services.catalog, request).await)
+    }
+}
+
+async fn answer(
+    version: i16,
+    groups: &GroupService,
+    catalog: &CatalogCache,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
+    let mut commit = Commit {
+        claim: MemberClaim {
+            group_id: names::group_id(&request.group_id),
+            member_id: names::member_id(&request.member_id),
+            instance_id: names::instance_id(request.group_instance_id.as_ref()),
+            generation: GenerationId(request.generation_id_or_member_epoch),
+        },
+        knows_group_id_not_found: version >= 9,
+        retention: u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis),
+        partitions: Vec::new(),
+    };
+    // Decided so far, in the order of the request; `Ok` means: that is for the coordinator to say.
+    let mut decided = Vec::new();
+    for topic in &request.topics {
+        let record = names::topic(catalog, &topic.name).await;
+        for partition in &topic.partitions {
+            decided.push(match &record {
+                Err(_) => Err(Condition::CoordinatorNotAvailable),
+                Ok(record) => {
+                    let found = record.as_ref().and_then(|record| names::partition(record, partition.partition_index));
+                    let found = found.ok_or(Condition::UnknownTopicOrPartition);
+                    found.map(|found| commit.partitions.push(partition_commit(found, partition)))
+                }
+            });
+        }
+    }
+    let mut results = if commit.partitions.is_empty() {
+        Vec::new()
+    } else {
+        let count = commit.partitions.len();
+        groups.commit_offsets(commit).await.unwrap_or_else(|condition| vec![Err(condition); count])
+    }
+    .into_iter();
+    let mut codes = decided.into_iter().map(|decided| {
+        // There is one result for every partition that was handed on.
+        let result = decided.and_then(|()| results.next().unwrap_or(Err(Condition::UnknownServerError)));
+        result.map_or_else(error::code, |()| error::NONE)
+    });
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().zip(&mut codes).map(|(partition, code)| {
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code)
+        });
+        let partitions = partitions.collect();
+        OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions)
+    });
+    OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+fn partition_commit(partition: TopicIdPartition, request: &OffsetCommitRequestPartition) -> PartitionCommit {
+    PartitionCommit {
+        partition,
+        offset: Offset(request.committed_offset),
+        leader_epoch: request.committed_leader_epoch,
+        metadata: request.committed_metadata.as_ref().map(names::text).unwrap_or_else(|| "".into()),
+    }
+}

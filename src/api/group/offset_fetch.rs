@@ -1,0 +1,214 @@
+//! OffsetFetch, key 9, v1–9.
+//!
+//! Behaviour:
+//! - A partition without a committed offset is answered with offset −1, no error, whether or not it exists.
+//! - Sees every commit that was sent before on the same connection, acknowledged or not.
+//! - Member id and epoch (v9) are for the consumer protocol (KIP-848) and not looked at for classic groups.
+//! - There is nothing unstable to wait for: `RequireStable` changes nothing.
+//! - v10 (topic ids) is not served: the codec in use does not decode it.
+//!
+//! Versions:
+//! - v2 null topics mean all of them; errors of the whole group at the top
+//! - v3 throttle time
+//! - v5 leader epoch (KIP-320)
+//! - v6 flexible
+//! - v7 `RequireStable` (KIP-447)
+//! - v8 several groups (KIP-709)
+//! - v9 member id and epoch (KIP-848)
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+};
+use kafka_protocol::messages::{
+    ApiKey, GroupId as WireGroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName as WireTopicName,
+};
+
+use crate::api::error;
+use crate::api::group::names;
+use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
+use crate::api::services::Services;
+use crate::coordinator::group::service::GroupService;
+use crate::coordinator::group::values::{CommittedOffset, OffsetSelection};
+use crate::metastore::cached::CatalogCache;
+use crate::model::error::Condition;
+use crate::model::topic::TopicIdPartition;
+
+/// Asking how far a group has read.
+#[derive(Debug)]
+pub struct OffsetFetch;
+
+impl Handler for OffsetFetch {
+    const SPEC: ApiSpec = ApiSpec { key: ApiKey::OffsetFetch as i16, name: "OffsetFetch", min: 1, max: 9 };
+    type Request = OffsetFetchRequest;
+    type Response = OffsetFetchResponse;
+
+    async fn handle(
+        context: RequestContext,
+        services: Arc<Services>,
+        request: OffsetFetchRequest,
+    ) -> Reply<OffsetFetchResponse> {
+        Reply::Message(answer(context.version, &services.groups, &services.catalog, request).await)
+    }
+}
+
+/// One group's part of a request, the same for all versions.
+struct GroupRequest {
+    group_id: WireGroupId,
+    /// Topics by name with partitions, or all.
+    topics: Option<Vec<(WireTopicName, Vec<i32>)>>,
+}
+
+/// One group's part of an answer.
+struct GroupAnswer {
+    group_id: WireGroupId,
+    error_code: i16,
+    topics: Vec<(WireTopicName, Vec<PartitionAnswer>)>,
+}
+
+struct PartitionAnswer {
+    index: i32,
+    /// `None` for an offset that was never committed.
+    committed: Option<CommittedOffset>,
+}
+
+async fn answer(
+    version: i16,
+    groups: &GroupService,
+    catalog: &CatalogCache,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
+    let asked = values_from(request, version).into_iter().map(|asked| group_answer(groups, catalog, asked));
+    let answers = futures::future::join_all(asked).await;
+    response_from(answers, version)
+}
+
+fn values_from(request: OffsetFetchRequest, version: i16) -> Vec<GroupRequest> {
+    if version < 8 {
+        let topic = |topic: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic| {
+            (topic.name, topic.partition_indexes)
+        };
+        let topics = request.topics.map(|topics| topics.into_iter().map(topic).collect());
+        return vec![GroupRequest { group_id: request.group_id, topics }];
+    }
+    let topic = |topic: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics| {
+        (topic.name, topic.partition_indexes)
+    };
+    let group = |group: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| GroupRequest {
+        group_id: group.group_id,
+        topics: group.topics.map(|topics| topics.into_iter().map(topic).collect()),
+    };
+    request.groups.into_iter().map(group).collect()
+}
+
+async fn group_answer(groups: &GroupService, catalog: &CatalogCache, asked: GroupRequest) -> GroupAnswer {
+    let group_id = names::group_id(&asked.group_id);
+    let outcome = match &asked.topics {
+        None => all_topics(groups, catalog, &group_id).await,
+        Some(topics) => named_topics(groups, catalog, &group_id, topics).await,
+    };
+    match outcome {
+        Ok(topics) => GroupAnswer { group_id: asked.group_id, error_code: error::NONE, topics },
+        Err(condition) => {
+            // Version 1 has no place for the group's error but its partitions.
+            let unknown = |index| PartitionAnswer { index, committed: None };
+            let topics = asked.topics.unwrap_or_default().into_iter();
+            let topics = topics.map(|(name, indexes)| (name, indexes.into_iter().map(unknown).collect()));
+            GroupAnswer { group_id: asked.group_id, error_code: error::code(condition), topics: topics.collect() }
+        }
+    }
+}
+
+type Topics = Vec<(WireTopicName, Vec<PartitionAnswer>)>;
+
+async fn all_topics(
+    groups: &GroupService,
+    catalog: &CatalogCache,
+    group_id: &crate::model::group::GroupId,
+) -> Result<Topics, Condition> {
+    let found = groups.fetch_offsets(group_id, OffsetSelection::All).await?;
+    let mut topics: BTreeMap<_, Vec<PartitionAnswer>> = BTreeMap::new();
+    for (partition, committed) in found {
+        // The offsets of a topic that is gone are gone.
+        let Some(topic) = catalog.topic_by_id(partition.topic_id).await.map_err(|_| Condition::NotCoordinator)? else {
+            continue;
+        };
+        let answer = PartitionAnswer { index: partition.partition.0, committed: Some(committed) };
+        topics.entry(topic.name.clone()).or_default().push(answer);
+    }
+    Ok(topics.into_iter().map(|(name, partitions)| (names::wire(name.as_str()).into(), partitions)).collect())
+}
+
+async fn named_topics(
+    groups: &GroupService,
+    catalog: &CatalogCache,
+    group_id: &crate::model::group::GroupId,
+    asked: &[(WireTopicName, Vec<i32>)],
+) -> Result<Topics, Condition> {
+    let mut partitions: Vec<(usize, i32, Option<TopicIdPartition>)> = Vec::new();
+    for (number, (name, indexes)) in asked.iter().enumerate() {
+        let topic = names::topic(catalog, name).await.map_err(|_| Condition::NotCoordinator)?;
+        let find = |index| topic.as_ref().and_then(|topic| names::partition(topic, index));
+        partitions.extend(indexes.iter().map(|index| (number, *index, find(*index))));
+    }
+    let wanted = partitions.iter().filter_map(|(_, _, partition)| *partition).collect();
+    let found = groups.fetch_offsets(group_id, OffsetSelection::Partitions(wanted)).await?;
+    let mut topics: Topics = asked.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+    for (number, index, partition) in partitions {
+        let committed = partition.and_then(|partition| found.get(&partition)).cloned();
+        topics[number].1.push(PartitionAnswer { index, committed });
+    }
+    Ok(topics)
+}
+
+fn response_from(mut answers: Vec<GroupAnswer>, version: i16) -> OffsetFetchResponse {
+    if version >= 8 {
+        return OffsetFetchResponse::default().with_groups(answers.into_iter().map(group_of_many).collect());
+    }
+    let Some(answer) = answers.pop() else { return OffsetFetchResponse::default() };
+    // Before v2 the error stands in every partition, from v2 on at the top.
+    let (top, inner) = if version < 2 { (error::NONE, answer.error_code) } else { (answer.error_code, error::NONE) };
+    let partition = |partition: PartitionAnswer| {
+        let (offset, leader_epoch, metadata) = fields(partition.committed.as_ref());
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(partition.index)
+            .with_committed_offset(offset)
+            .with_committed_leader_epoch(leader_epoch)
+            .with_metadata(Some(names::wire(metadata)))
+            .with_error_code(inner)
+    };
+    let shown = if top == error::NONE { answer.topics } else { Vec::new() };
+    let topics = shown.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(partition).collect();
+        OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions)
+    });
+    OffsetFetchResponse::default().with_error_code(top).with_topics(topics.collect())
+}
+
+fn group_of_many(answer: GroupAnswer) -> OffsetFetchResponseGroup {
+    let partition = |partition: PartitionAnswer| {
+        let (offset, leader_epoch, metadata) = fields(partition.committed.as_ref());
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(partition.index)
+            .with_committed_offset(offset)
+            .with_committed_leader_epoch(leader_epoch)
+            .with_metadata(Some(names::wire(metadata)))
+    };
+    let shown = if answer.error_code == error::NONE { answer.topics } else { Vec::new() };
+    let topics = shown.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(partition).collect();
+        OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions)
+    });
+    OffsetFetchResponseGroup::default()
+        .with_group_id(answer.group_id)
+        .with_error_code(answer.error_code)
+        .with_topics(topics.collect())
+}
+
+/// Offset, leader epoch and metadata; Kafka's "none" where nothing was committed.
+fn fields(committed: Option<&CommittedOffset>) -> (i64, i32, &str) {
+    committed.map_or((-1, -1, ""), |committed| (committed.offset.0, committed.leader_epoch, &committed.metadata))
+}

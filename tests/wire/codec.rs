@@ -1,0 +1,94 @@
+//! The generated codec's requests, by api key.
+
+use bytes::Bytes;
+use kafka_protocol::messages as m;
+use kafka_protocol::protocol::Request;
+
+/// What the generated codec does with one API's requests.
+#[derive(Clone, Copy)]
+pub(crate) struct Codec {
+    pub(crate) key: i16,
+    pub(crate) min: i16,
+    pub(crate) max: i16,
+    /// Decodes a body and says how many bytes are left, or `None` when it refuses.
+    pub(crate) decode: fn(Bytes, i16) -> Option<usize>,
+    /// Decodes a body and encodes it again at the same version.
+    pub(crate) recode: fn(Bytes, i16) -> Result<Vec<u8>, String>,
+}
+
+const fn codec<R: Request>() -> Codec {
+    Codec { key: R::KEY, min: R::VERSIONS.min, max: R::VERSIONS.max, decode: decode::<R>, recode: recode::<R> }
+}
+
+fn decode<R: Request>(mut body: Bytes, version: i16) -> Option<usize> {
+    R::decode(&mut body, version).ok().map(|_| body.len())
+}
+
+fn recode<R: Request>(mut body: Bytes, version: i16) -> Result<Vec<u8>, String> {
+    let request = R::decode(&mut body, version).map_err(|error| format!("decoding: {error}"))?;
+    let mut encoded = Vec::new();
+    request.encode(&mut encoded, version).map_err(|error| format!("encoding: {error}"))?;
+    let computed = request.compute_size(version).map_err(|error| format!("computing the size: {error}"))?;
+    if computed == encoded.len() { Ok(encoded) } else { Err(format!("size {} computed as {computed}", encoded.len())) }
+}
+
+/// Every request that has a shape must stand here.
+pub(crate) const CODECS: &[Codec] = &[
+    codec::<m::ProduceRequest>(),
+    codec::<m::FetchRequest>(),
+    codec::<m::ListOffsetsRequest>(),
+    codec::<m::MetadataRequest>(),
+    codec::<m::OffsetCommitRequest>(),
+    codec::<m::OffsetFetchRequest>(),
+    codec::<m::FindCoordinatorRequest>(),
+    codec::<m::JoinGroupRequest>(),
+    codec::<m::HeartbeatRequest>(),
+    codec::<m::LeaveGroupRequest>(),
+    codec::<m::SyncGroupRequest>(),
+    codec::<m::DescribeGroupsRequest>(),
+    codec::<m::ListGroupsRequest>(),
+    codec::<m::SaslHandshakeRequest>(),
+    codec::<m::ApiVersionsRequest>(),
+    codec::<m::CreateTopicsRequest>(),
+    codec::<m::DeleteTopicsRequest>(),
+    codec::<m::DeleteRecordsRequest>(),
+    codec::<m::InitProducerIdRequest>(),
+    codec::<m::OffsetForLeaderEpochRequest>(),
+    codec::<m::AddPartitionsToTxnRequest>(),
+    codec::<m::AddOffsetsToTxnRequest>(),
+    codec::<m::EndTxnRequest>(),
+    codec::<m::WriteTxnMarkersRequest>(),
+    codec::<m::TxnOffsetCommitRequest>(),
+    codec::<m::DescribeAclsRequest>(),
+    codec::<m::CreateAclsRequest>(),
+    codec::<m::DeleteAclsRequest>(),
+    codec::<m::DescribeConfigsRequest>(),
+    codec::<m::AlterConfigsRequest>(),
+    codec::<m::DescribeLogDirsRequest>(),
+    codec::<m::SaslAuthenticateRequest>(),
+    codec::<m::CreatePartitionsRequest>(),
+    codec::<m::DeleteGroupsRequest>(),
+    codec::<m::ElectLeadersRequest>(),
+    codec::<m::IncrementalAlterConfigsRequest>(),
+    codec::<m::ListPartitionReassignmentsRequest>(),
+    codec::<m::OffsetDeleteRequest>(),
+    codec::<m::DescribeClientQuotasRequest>(),
+    codec::<m::AlterClientQuotasRequest>(),
+    codec::<m::DescribeUserScramCredentialsRequest>(),
+    codec::<m::AlterUserScramCredentialsRequest>(),
+    codec::<m::DescribeClusterRequest>(),
+    codec::<m::DescribeProducersRequest>(),
+    codec::<m::DescribeTransactionsRequest>(),
+    codec::<m::ListTransactionsRequest>(),
+    codec::<m::ConsumerGroupHeartbeatRequest>(),
+    codec::<m::ConsumerGroupDescribeRequest>(),
+    codec::<m::ListConfigResourcesRequest>(),
+    codec::<m::DescribeTopicPartitionsRequest>(),
+    codec::<m::ShareGroupHeartbeatRequest>(),
+    codec::<m::ShareGroupDescribeRequest>(),
+    codec::<m::ShareFetchRequest>(),
+    codec::<m::ShareAcknowledgeRequest>(),
+    codec::<m::DescribeShareGroupOffsetsRequest>(),
+    codec::<m::AlterShareGroupOffsetsRequest>(),
+    codec::<m::DeleteShareGroupOffsetsRequest>(),
+];
