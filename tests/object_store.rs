@@ -191,6 +191,8 @@ async fn a_write_whose_answer_was_lost_is_recognised_as_our_own() {
         let count = storage.counters().of(Purpose::Append, Operation::Put);
         assert_eq!((count.requests, count.errors, count.bytes_sent), (2, counted, 12), "{fault:?}");
     }
+    // The three first attempts that never reached the store were not checked; all others carried their CRC.
+    assert_eq!(server.checked(), server.count("PUT") - 3);
 }
 
 #[tokio::test]
