@@ -91,7 +91,7 @@ pub fn start(
         metastore: Arc::clone(metastore),
         membership,
         writer,
-        offsets: OffsetFinder::new(Arc::clone(metastore), storage.clone(), reader.cache.clone()),
+        offsets: OffsetFinder::new(reader.clone()),
         reader: Reader::new(reader),
         groups,
         producer_ids: ProducerIds::new(Arc::clone(metastore)),

@@ -13,7 +13,7 @@ use crate::log::tail::Tail;
 use crate::metastore::cached::CatalogCache;
 use crate::metastore::error::Result;
 use crate::metastore::store::Metastore;
-use crate::metastore::values::{CatalogVersion, FeedPage, FeedPosition};
+use crate::metastore::values::{CatalogVersion, FeedPage};
 
 /// What a follower works with.
 pub struct FeedParts {
@@ -39,7 +39,6 @@ impl std::fmt::Debug for FeedParts {
 #[derive(Debug)]
 pub struct FeedFollower {
     parts: FeedParts,
-    position: FeedPosition,
 }
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -49,7 +48,7 @@ impl FeedFollower {
     /// Starts to follow, until the supervisor stops feeds. While the metastore can not be reached it goes on trying.
     pub fn start(supervisor: &Supervisor, parts: FeedParts) {
         let stop = supervisor.token(TaskKind::Feed);
-        let mut follower = Self { parts, position: FeedPosition::default() };
+        let mut follower = Self { parts };
         supervisor.spawn(TaskKind::Feed, "feed-follower", async move {
             // Between two pages nothing is half done, so the loop can be dropped at any await.
             tokio::select! {
@@ -80,7 +79,7 @@ impl FeedFollower {
 
     /// Follows one page.
     async fn tick(&mut self) -> Result<()> {
-        let page = self.parts.metastore.feed(self.position, self.parts.settings.feed_wait()).await?;
+        let page = self.parts.metastore.feed(self.parts.tail.followed(), self.parts.settings.feed_wait()).await?;
         let catalog_version = page.catalog_version;
         self.apply(page);
         self.refresh(catalog_version).await
@@ -94,7 +93,7 @@ impl FeedFollower {
         for entry in page.entries {
             self.parts.tail.apply(entry.partition, entry.bounds, &entry.extents);
         }
-        self.position = page.position;
+        self.parts.tail.set_followed(page.position);
     }
 
     async fn refresh(&self, version: CatalogVersion) -> Result<()> {

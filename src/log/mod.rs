@@ -3,6 +3,7 @@
 pub mod append;
 pub mod feed;
 pub mod fetch;
+pub(crate) mod fresh;
 pub mod offsets;
 pub mod tail;
 

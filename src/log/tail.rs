@@ -9,12 +9,13 @@
 //! whatever order news come in.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::config::log::LogSettings;
-use crate::metastore::values::{Extent, PartitionBounds};
+use crate::metastore::values::{Extent, FeedPosition, PartitionBounds};
 use crate::model::offset::Offset;
 use crate::model::topic::{TopicId, TopicIdPartition};
 use crate::object::cache::Heat;
@@ -25,6 +26,7 @@ pub struct Tail(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    followed: AtomicU64,
     recent_max: usize,
     older_max: usize,
     state: Mutex<State>,
@@ -63,7 +65,18 @@ impl Tail {
     #[must_use]
     pub fn new(settings: &LogSettings) -> Self {
         let (recent_max, older_max) = (settings.tail_extents_max, settings.older_extents_max);
-        Self(Arc::new(Inner { recent_max, older_max, state: Mutex::default() }))
+        Self(Arc::new(Inner { followed: AtomicU64::new(0), recent_max, older_max, state: Mutex::default() }))
+    }
+
+    /// How far the feed has been followed into this tail.
+    #[must_use]
+    pub fn followed(&self) -> FeedPosition {
+        FeedPosition(self.0.followed.load(Ordering::Acquire))
+    }
+
+    /// Everything up to `position` is in this tail; for the follower alone.
+    pub fn set_followed(&self, position: FeedPosition) {
+        self.0.followed.store(position.0, Ordering::Release);
     }
 
     /// Takes news of a partition: from the feed, or from a commit of our own. Wakes whoever waits for it.

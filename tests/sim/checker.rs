@@ -124,7 +124,7 @@ fn check_sends(history: &History, found: &mut BTreeSet<Anomaly>) {
 fn check_reads(history: &History, found: &mut BTreeSet<Anomaly>) {
     let mut next: BTreeMap<(u32, Partition), i64> = BTreeMap::new();
     for event in &history.events {
-        let Operation::Read { consumer, partition, from, records, high_watermark } = &event.operation else {
+        let Operation::Read { consumer, partition, from, records, high_watermark, .. } = &event.operation else {
             continue;
         };
         let (consumer, partition) = (*consumer, *partition);
@@ -161,8 +161,8 @@ fn check_ends(history: &History, found: &mut BTreeSet<Anomaly>) {
     }
     for event in &history.events {
         let (partition, shown) = match &event.operation {
-            // A read that returned records did not need the end: only an empty one claims to have reached it.
-            Operation::Read { partition, high_watermark, records, .. } if records.is_empty() => {
+            // An answer with records did not need the end: only an empty one claims to have reached it.
+            Operation::Read { partition, high_watermark, claims_end: true, .. } => {
                 (*partition, *high_watermark)
             }
             Operation::End { partition, high_watermark } => (*partition, *high_watermark),

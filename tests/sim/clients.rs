@@ -9,7 +9,7 @@ use towpath::base::clock::Timestamp;
 use towpath::base::rng::Rng;
 use towpath::config::topic::{TimestampType, TopicConfig};
 use towpath::log::append::values::{AppendRequest, PartitionAppend};
-use towpath::log::fetch::values::{FetchRequest, PartitionFetch};
+use towpath::log::fetch::values::{FetchOutcome, FetchRequest, PartitionFetch};
 use towpath::log::offsets::{OffsetQuery, OffsetSpec};
 use towpath::model::error::Condition;
 use towpath::model::offset::Offset;
@@ -190,6 +190,8 @@ impl SimConsumer {
             world.call(&self.rng, agent, move |services| async move { services.reader.fetch(request).await }).await;
         let Some(outcomes) = answer else { return false };
         let mut answered = true;
+        let empty = |outcome: &FetchOutcome| outcome.as_ref().is_ok_and(|fetched| fetched.records.is_empty());
+        let claims_end = outcomes.iter().all(empty);
         for ((index, from), outcome) in order.into_iter().zip(outcomes) {
             match outcome {
                 Ok(fetched) => {
@@ -197,11 +199,15 @@ impl SimConsumer {
                     next.insert(index, records.last().map_or(from, |(offset, _)| offset + 1));
                     let high_watermark = fetched.bounds.high_watermark.0;
                     let consumer = self.number;
-                    world.record(called, Operation::Read { consumer, partition: index, from, records, high_watermark });
+                    world.record(called, Operation::Read { consumer, partition: index, from, records, high_watermark, claims_end });
                 }
                 Err(failure) => {
                     assert!(
-                        matches!(failure.condition, Condition::KafkaStorageError | Condition::NotLeaderOrFollower),
+                        matches!(
+                            failure.condition,
+                            // A bit that flips on the way from the bucket must not reach a client; the next try may.
+                            Condition::KafkaStorageError | Condition::NotLeaderOrFollower | Condition::CorruptMessage
+                        ),
                         "a healthy fetch of partition {index} from {from} was refused: {failure:?}"
                     );
                     answered = false;

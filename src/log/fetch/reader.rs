@@ -10,9 +10,10 @@ use crate::config::log::LogSettings;
 use crate::config::topic::TimestampType;
 use crate::log::fetch::assemble::{Assembly, Limits};
 use crate::log::fetch::load::Loader;
-use crate::log::fetch::locate::{Located, Locator, Wanted};
+use crate::log::fetch::locate::{failure_of, Located, Locator, Wanted};
 use crate::log::fetch::plan::{PartitionPlan, is_enough, plan};
 use crate::log::fetch::values::{FetchOutcome, FetchRequest, Fetched, PartitionFetch};
+use crate::log::fresh::Freshness;
 use crate::log::tail::Tail;
 use crate::metastore::store::Metastore;
 use crate::metastore::values::PartitionBounds;
@@ -48,6 +49,7 @@ impl std::fmt::Debug for ReaderParts {
 /// Serves fetches. Cloning shares it.
 #[derive(Clone)]
 pub struct Reader {
+    freshness: Freshness,
     locator: Locator,
     loader: Loader,
     bytes_max: u32,
@@ -65,6 +67,7 @@ impl Reader {
     pub fn new(parts: ReaderParts) -> Self {
         let ReaderParts { metastore, tail, storage, cache, settings } = parts;
         Self {
+            freshness: Freshness::new(Arc::clone(&metastore), tail.clone()),
             locator: Locator { metastore, tail },
             loader: Loader { storage, cache },
             bytes_max: settings.fetch_bytes_max,
@@ -76,7 +79,8 @@ impl Reader {
     /// Answers as soon as there are `bytes_min` bytes or any partition has an error, else when `wait_max` is over.
     /// Dropping the future ends the wait and leaves nothing behind.
     pub async fn fetch(&self, request: FetchRequest) -> Vec<FetchOutcome> {
-        let deadline = Instant::now() + request.wait_max.min(WAIT_LONGEST);
+        let asked = Instant::now();
+        let deadline = asked + request.wait_max.min(WAIT_LONGEST);
         let wanted: Vec<Wanted> =
             request.partitions.iter().map(|fetch| Wanted::of(fetch, request.read_committed)).collect();
         let mut located = self.locator.locate(&wanted).await;
@@ -92,7 +96,23 @@ impl Reader {
                 let _ = tokio::time::timeout_at(deadline, subscription.news()).await;
             }
         }
+        if located.iter().all(|located| matches!(located, Located::AtEnd { .. })) {
+            located = self.confirm(&wanted, located, asked).await;
+        }
         self.serve(&request, &wanted, located).await
+    }
+
+    /// Looks again before a client is told that there is nothing: whatever was acknowledged before it asked, at
+    /// whichever agent, must be there.
+    async fn confirm(&self, wanted: &[Wanted], located: Vec<Located>, asked: Instant) -> Vec<Located> {
+        match self.freshness.since(asked).await {
+            Ok(()) => self.locator.locate(wanted).await,
+            Err(error) => {
+                warn!(%error, "nobody can say where the logs end just now");
+                let failure = failure_of(&error);
+                located.iter().map(|_| Located::Failed(failure.clone())).collect()
+            }
+        }
     }
 
     async fn serve(&self, request: &FetchRequest, wanted: &[Wanted], located: Vec<Located>) -> Vec<FetchOutcome> {
