@@ -12,6 +12,7 @@ use crate::config::metastore::{MetastoreBackend, MetastoreSettings};
 use crate::metastore::embedded;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::memory::store::MemoryMetastore;
+use crate::metastore::postgres;
 use crate::metastore::store::Metastore;
 
 /// What a metastore may be built of; each backend takes what it needs.
@@ -39,8 +40,8 @@ pub async fn open(settings: &MetastoreSettings, surroundings: Surroundings) -> R
     match backend {
         MetastoreBackend::Memory => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
         MetastoreBackend::Embedded => embedded::open::open(settings, surroundings.into()).await,
-        MetastoreBackend::Postgres(_) => {
-            Err(MetastoreError::Unavailable("this build has no PostgreSQL metastore".to_owned()))
+        MetastoreBackend::Postgres(url) => {
+            postgres::store::open_with(url, &settings.postgres, surroundings.rng, &surroundings.supervisor).await
         }
     }
 }
