@@ -41,8 +41,7 @@ pub async fn open(settings: &MetastoreSettings, surroundings: Surroundings) -> R
         MetastoreBackend::Memory => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
         MetastoreBackend::Embedded => embedded::open::open(settings, surroundings.into()).await,
         MetastoreBackend::Postgres(url) => {
-            let pool_size = usize::try_from(settings.postgres.pool_size).unwrap_or(1);
-            postgres::store::open(url, pool_size, &surroundings.supervisor).await
+            postgres::store::open_with(url, &settings.postgres, surroundings.rng, &surroundings.supervisor).await
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::metastore::catalog::Catalog;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::postgres::convert::{column, only, unsigned_column};
 use crate::metastore::postgres::error::{Effect, Failure};
-use crate::metastore::postgres::pool::{settle, within};
+use crate::metastore::postgres::pool::settle;
 use crate::metastore::postgres::store::PostgresMetastore;
 use crate::metastore::values::{
     CatalogRefusal, CatalogSnapshot, CatalogVersion, ConfigChange, ConfigResource, Configs, NewNode, NewTopic,
@@ -198,7 +198,7 @@ impl PostgresMetastore {
     /// Topics and configurations at one moment.
     async fn try_catalog(&self) -> std::result::Result<CatalogSnapshot, Failure> {
         let mut client = self.database.client().await?;
-        let answer = within(async {
+        let answer = self.database.within(async {
             let failure = |error| Failure::of(Effect::Read, &error);
             let builder = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
             let transaction = builder.start().await.map_err(failure)?;

@@ -17,7 +17,7 @@ use crate::metastore::postgres::batch_index::ids;
 use crate::metastore::postgres::convert::{column, only, signed, unsigned_column};
 use crate::metastore::postgres::error::{Effect, Failure};
 use crate::metastore::postgres::plan::{CommitPlan, DocumentColumns, assume_accepted, from_decided};
-use crate::metastore::postgres::pool::{settle, within};
+use crate::metastore::postgres::pool::settle;
 use crate::metastore::postgres::state_store::conflict_at;
 use crate::metastore::postgres::step::{StepColumns, StepRange, decode, encode, receipt};
 use crate::metastore::postgres::store::PostgresMetastore;
@@ -31,6 +31,9 @@ use crate::model::topic::TopicIdPartition;
 const COMMIT: &str = "SELECT outcome, conflict, committed_at, log_starts, high_watermarks, byte_sizes, append_times \
      FROM commit_object($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
      $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)";
+
+/// Begins every transaction that will add a step: while it is open, the feed does not pass it by.
+const ANNOUNCE: &str = "LOCK TABLE steps IN ROW EXCLUSIVE MODE";
 
 /// How many extents one transaction drops: few enough that a commit waits for it no longer than for another.
 const DROPPED_MAX: i32 = 5_000;
@@ -81,9 +84,10 @@ impl PostgresMetastore {
     async fn commit_locked(&self, commit: &CommitObject) -> std::result::Result<CommitReceipt, Failure> {
         let mut client = self.database.client().await?;
         let mut committing = false;
-        let answer = within(async {
+        let answer = self.database.within(async {
             let failure = |error| Failure::of(Effect::Read, &error);
             let transaction = client.transaction().await.map_err(failure)?;
+            transaction.batch_execute(ANNOUNCE).await.map_err(failure)?;
             let (plan, now) = decide(&transaction, commit).await?;
             let documents = DocumentColumns::new(&commit.documents);
             let (object, now) = ((commit.object.as_str(), signed(commit.byte_size)), Some(now));
@@ -158,9 +162,10 @@ impl PostgresMetastore {
     ) -> std::result::Result<(Vec<LogStartReceipt>, bool), Failure> {
         let mut client = self.database.client().await?;
         let mut committing = false;
-        let answer = within(async {
+        let answer = self.database.within(async {
             let failure = |error| Failure::of(Effect::Read, &error);
             let transaction = client.transaction().await.map_err(failure)?;
+            transaction.batch_execute(ANNOUNCE).await.map_err(failure)?;
             let moved = move_each(&transaction, moves).await?;
             committing = true;
             transaction.commit().await.map_err(|error| Failure::of(Effect::Write, &error))?;

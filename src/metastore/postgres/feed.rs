@@ -6,8 +6,8 @@
 //! agent die between the two, others find the news by looking now and then.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -31,12 +31,17 @@ use crate::model::object::ObjectKey;
 
 /// How many steps one page holds, besides those that share the last one's position.
 const PAGE_STEPS: i64 = 256;
+/// How long between two looks at least: however many agents commit, and however often, each costs the database
+/// only so much.
+const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 /// How often to look without having been woken: only a lost notification makes that find anything.
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How often to look while no notification can arrive.
 const FAST_POLL: Duration = Duration::from_millis(50);
 /// The first pause before looking again for a step that is there but may not be read yet; it doubles.
 const BLOCKED_POLL: Duration = Duration::from_millis(1);
+/// Once that pause is longer than this, it is worth asking whose transaction it is.
+const BLOCKED_PATIENCE: Duration = Duration::from_millis(8);
 /// How long the listening session may be silent before it is asked whether it lives.
 const PING: Duration = Duration::from_secs(5);
 /// How often old steps are looked for.
@@ -59,6 +64,8 @@ struct BellInner {
     outgoing: Notify,
     /// Notifications of other agents arrive.
     listening: AtomicBool,
+    /// When the feed was looked at last.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Bell {
@@ -66,6 +73,18 @@ impl Bell {
     pub(super) fn ring(&self) {
         self.heard();
         self.0.outgoing.notify_one();
+    }
+
+    /// Returns when it is time to look again, at once unless somebody looked a moment ago.
+    async fn pace(&self, deadline: Instant) {
+        let next = {
+            let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let next = looked.map_or(now, |last| last + LOOK_INTERVAL).min(deadline).max(now);
+            *looked = Some(next);
+            next
+        };
+        sleep_until(next).await;
     }
 
     /// Wakes readers here.
@@ -89,68 +108,87 @@ impl PostgresMetastore {
         let deadline = Instant::now() + wait;
         let mut rung = self.bell.0.rung.subscribe();
         let mut blocked_pause = BLOCKED_POLL;
+        let mut beyond = 0;
         loop {
+            self.bell.pace(deadline).await;
             // Marked as seen before looking, so that nothing between the two is missed.
             rung.borrow_and_update();
-            let Look { page, blocked } = self.look(after).await?;
-            if page.reset || page.position != after || Instant::now() >= deadline {
+            let Look { page, blocked } = self.look(after, beyond).await?;
+            let now = Instant::now();
+            if page.reset || page.position != after || (now >= deadline && !blocked) {
                 return Ok(page);
+            }
+            if now >= deadline {
+                // The last chance to see what only waits for somebody else's transaction.
+                beyond = self.horizon_of_writers().await?;
+                return Ok(self.look(after, beyond).await?.page);
             }
             let pause = if blocked {
                 blocked_pause = (blocked_pause * 2).min(FAST_POLL);
+                if blocked_pause > BLOCKED_PATIENCE {
+                    beyond = self.horizon_of_writers().await?;
+                }
                 blocked_pause
             } else if self.bell.0.listening.load(Ordering::Relaxed) {
                 SLOW_POLL
             } else {
                 FAST_POLL
             };
-            let next = (Instant::now() + pause).min(deadline);
             tokio::select! {
                 biased;
                 // The sender lives as long as the metastore, which this borrows.
                 _ = rung.changed() => {}
-                () = sleep_until(next) => {}
+                () = sleep_until((now + pause).min(deadline)) => {}
             }
         }
     }
 
-    async fn look(&self, after: FeedPosition) -> Result<Look> {
+    /// How far the feed may be read when only its own writers count; dear, since it looks at all locks.
+    async fn horizon_of_writers(&self) -> Result<i64> {
+        let rows = self.database.query(Effect::Read, "SELECT feed_horizon_of_writers()", &[]).await?;
+        column(only(&rows)?, 0)
+    }
+
+    /// Looks for news up to the horizon, or up to `beyond` if that is further: a horizon that was true before.
+    async fn look(&self, after: FeedPosition, beyond: i64) -> Result<Look> {
         let from = i64::try_from(after.0).unwrap_or(i64::MAX);
-        let steps = "SELECT position, object_key, body, committed_at, log_starts, high_watermarks, byte_sizes, append_times \
-                     FROM steps WHERE position > $1 AND position < (SELECT feed_horizon()) \
-                     ORDER BY position FETCH FIRST ($2) ROWS WITH TIES";
-        // The position of a step lies below the horizon of every later moment, so it is safe to ask for the rest
-        // afterwards: at worst it says that something is to come which is already here.
-        let rows = self.database.query(Effect::Read, steps, &[&from, &PAGE_STEPS]).await?;
-        let state = "SELECT c.catalog_version, f.trimmed, feed_horizon(), EXISTS (SELECT 1 FROM steps WHERE position > $1) \
-                     FROM feed_state f, cluster c";
-        let last: i64 = rows.last().map_or(Ok(from), |row| column(row, 0))?;
-        let state = self.database.query(Effect::Read, state, &[&last]).await?;
-        let state = only(&state)?;
-        let catalog_version = CatalogVersion(unsigned_column(state, 0)?);
-        let (trimmed, horizon): (i64, i64) = (column(state, 1)?, column(state, 2)?);
-        if from < trimmed || from >= horizon {
+        // One statement, one moment: what was trimmed, where the horizon is, and the steps between.
+        let statement = "WITH state AS MATERIALIZED ( \
+                           SELECT c.catalog_version, f.trimmed, greatest(feed_horizon(), $3) AS horizon, \
+                             f.base + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 16) AS reached \
+                           FROM feed_state f, cluster c) \
+                         SELECT catalog_version, trimmed, horizon, reached, \
+                           EXISTS (SELECT 1 FROM steps WHERE position >= horizon AND position > $1), \
+                           s.position, s.object_key, s.body, s.committed_at, s.log_starts, s.high_watermarks, \
+                           s.byte_sizes, s.append_times \
+                         FROM state LEFT JOIN ( \
+                           SELECT * FROM steps WHERE position > $1 AND position < (SELECT horizon FROM state) \
+                           ORDER BY position FETCH FIRST ($2) ROWS WITH TIES) s ON true ORDER BY s.position";
+        let rows = self.database.query(Effect::Read, statement, &[&from, &PAGE_STEPS, &beyond]).await?;
+        let first = only(&rows)?;
+        let catalog_version = CatalogVersion(unsigned_column(first, 0)?);
+        let (trimmed, horizon, reached): (i64, i64, i64) = (column(first, 1)?, column(first, 2)?, column(first, 3)?);
+        let mut page = FeedPage { position: after, catalog_version, entries: Vec::new(), reset: false };
+        if from < trimmed || from >= reached {
             // Too far behind, or ahead of everything: then this is not the database that the position is from.
-            let position = FeedPosition(unsigned(horizon.saturating_sub(1))?);
-            return Ok(Look {
-                page: FeedPage { position, catalog_version, entries: Vec::new(), reset: true },
-                blocked: false,
-            });
+            page.position = FeedPosition(unsigned(horizon.saturating_sub(1))?);
+            page.reset = true;
+            return Ok(Look { page, blocked: false });
         }
-        let mut page =
-            FeedPage { position: FeedPosition(unsigned(last)?), catalog_version, entries: Vec::new(), reset: false };
         for row in &rows {
-            let object = column::<Option<&str>>(row, 1)?.map(ObjectKey::from);
+            let Some(position) = column::<Option<i64>>(row, 5)? else { continue };
+            page.position = FeedPosition(unsigned(position)?);
+            let object = column::<Option<&str>>(row, 6)?.map(ObjectKey::from);
             let columns = StepColumns {
-                committed_at: column(row, 3)?,
-                log_starts: column(row, 4)?,
-                high_watermarks: column(row, 5)?,
-                byte_sizes: column(row, 6)?,
-                append_times: column(row, 7)?,
+                committed_at: column(row, 8)?,
+                log_starts: column(row, 9)?,
+                high_watermarks: column(row, 10)?,
+                byte_sizes: column(row, 11)?,
+                append_times: column(row, 12)?,
             };
-            page.entries.extend(entries(object.as_ref(), decode(column(row, 2)?)?, &columns)?);
+            page.entries.extend(entries(object.as_ref(), decode(column(row, 7)?)?, &columns)?);
         }
-        Ok(Look { page, blocked: column(state, 3)? })
+        Ok(Look { page, blocked: column(first, 4)? })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::base::backoff::Backoff;
 use crate::base::rng::Rng;
+use crate::config::metastore::PostgresSettings;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::postgres::error::{Effect, Failure, describe};
 
@@ -21,17 +22,9 @@ const DEFAULT_SCHEMA: &str = "towpath";
 const SCHEMA_PARAMETER: &str = "towpath_schema=";
 /// PostgreSQL 15, as the server counts.
 const OLDEST_VERSION: i32 = 150_000;
-/// A server in reach answers sooner; a longer wait only delays the next attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection to become free.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the server works on a statement before it gives up: less than the agent waits, so that the answer
-/// is definite as often as possible.
-const STATEMENT_TIMEOUT_MS: u32 = 10_000;
-/// How long a statement waits for one lock.
-const LOCK_TIMEOUT_MS: u32 = 5_000;
-/// How long the agent waits for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+/// How much longer the agent waits for an answer than the server works on a statement, so that the answer is
+/// definite as often as possible.
+const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// Attempts at a step that nothing speaks against repeating.
 const ATTEMPTS_MAX: u32 = 6;
 
@@ -40,11 +33,15 @@ const ATTEMPTS_MAX: u32 = 6;
 pub(super) struct Address {
     config: Config,
     schema: String,
+    /// How long to wait for a connection, be it made or become free.
+    connect_timeout: Duration,
+    /// How long to wait for an answer.
+    answer_timeout: Duration,
 }
 
 impl Address {
     /// Reads a URL as libpq does, with one parameter of our own, `towpath_schema`.
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    pub(super) fn parse(url: &str, settings: &PostgresSettings) -> Result<Self> {
         let (url, schema) = take_schema(url);
         let schema = schema.unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -60,8 +57,10 @@ impl Address {
             let reason = "the metastore's URL asks for TLS (sslmode=require), which is not supported yet".to_owned();
             return Err(MetastoreError::Unavailable(reason));
         }
+        // A lock is waited for half as long as a statement may take, so that waiting for one is told from working.
+        let (statement_ms, lock_ms) = (settings.statement_timeout_ms, settings.statement_timeout_ms / 2);
         let options = format!(
-            "{} -c search_path={schema} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} \
+            "{} -c search_path={schema} -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} \
              -c idle_in_transaction_session_timeout=30000 -c default_transaction_isolation=read\\ committed -c jit=off \
              -c plan_cache_mode=force_generic_plan",
             config.get_options().unwrap_or_default()
@@ -70,13 +69,15 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("towpath");
         }
-        config.connect_timeout(CONNECT_TIMEOUT);
+        let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
+        let answer_timeout = Duration::from_millis(settings.statement_timeout_ms) + ANSWER_GRACE;
+        config.connect_timeout(connect_timeout);
         config
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(3))
             .keepalives_retries(3);
-        config.tcp_user_timeout(ANSWER_TIMEOUT);
-        Ok(Self { config, schema })
+        config.tcp_user_timeout(answer_timeout);
+        Ok(Self { config, schema, connect_timeout, answer_timeout })
     }
 
     /// The schema that holds everything.
@@ -122,8 +123,8 @@ impl Database {
         let pool = Pool::builder(manager)
             .max_size(connections.max(1))
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(WAIT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
+            .wait_timeout(Some(address.connect_timeout))
+            .create_timeout(Some(address.connect_timeout))
             .post_create(Hook::async_fn(|client, _| {
                 Box::pin(async move { greet(client).await.map_err(HookError::message) })
             }))
@@ -140,6 +141,14 @@ impl Database {
     /// A connection that was alive a moment ago.
     pub(super) async fn client(&self) -> std::result::Result<Object, Failure> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Bounds one attempt in time; [`settle`] ends it.
+    pub(super) async fn within<T>(
+        &self,
+        attempt: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> std::result::Result<std::result::Result<T, Failure>, Elapsed> {
+        timeout(self.address.answer_timeout, attempt).await
     }
 
     /// A fresh budget of attempts.
@@ -173,7 +182,7 @@ impl Database {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> std::result::Result<Vec<Row>, Failure> {
         let client = self.client().await?;
-        let answer = timeout(ANSWER_TIMEOUT, async {
+        let answer = self.within(async {
             let prepared = client.prepare_cached(statement).await.map_err(|error| Failure::of(Effect::Read, &error))?;
             client.query(&prepared, parameters).await.map_err(|error| Failure::of(effect, &error))
         });
@@ -202,13 +211,6 @@ pub(super) fn settle<T>(
             Err(Failure::silent(effect))
         }
     }
-}
-
-/// Bounds one attempt in time.
-pub(super) async fn within<T>(
-    attempt: impl Future<Output = std::result::Result<T, Failure>>,
-) -> std::result::Result<std::result::Result<T, Failure>, Elapsed> {
-    timeout(ANSWER_TIMEOUT, attempt).await
 }
 
 /// A bounded number of attempts with pauses between them.
@@ -271,7 +273,7 @@ mod tests {
         for url in
             ["postgres://user:secret@h:port/d", "postgres://h/d?sslmode=require", "postgres://h/d?towpath_schema=A-b"]
         {
-            let refusal = Address::parse(url).expect_err("refused").to_string();
+            let refusal = Address::parse(url, &PostgresSettings::default()).expect_err("refused").to_string();
             assert!(!refusal.contains("secret"), "{refusal}");
         }
         let address =

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::rng::Rng;
 use crate::base::task::{Supervisor, TaskKind};
+use crate::config::metastore::PostgresSettings;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::postgres::error::describe;
 use crate::metastore::postgres::feed::{Bell, keep_listening, keep_trimming};
@@ -34,8 +35,24 @@ pub(super) struct PostgresMetastore {
 /// `Unavailable` when the server can not be reached, is older than PostgreSQL 15 or a replica, or the URL makes
 /// no sense; `Unreadable` when a newer version of the broker has migrated the schema too far.
 pub async fn open(url: &str, pool_size: usize, supervisor: &Supervisor) -> Result<Arc<dyn Metastore>> {
-    let (address, rng) = (Address::parse(url)?, Rng::from_entropy());
+    let pool_size = u32::try_from(pool_size).unwrap_or(u32::MAX);
+    let settings = PostgresSettings { pool_size, ..PostgresSettings::default() };
+    open_with(url, &settings, Rng::from_entropy(), supervisor).await
+}
+
+/// [`open`] with all settings.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    url: &str,
+    settings: &PostgresSettings,
+    rng: Rng,
+    supervisor: &Supervisor,
+) -> Result<Arc<dyn Metastore>> {
+    let address = Address::parse(url, settings)?;
     prepare(&address).await?;
+    let pool_size = usize::try_from(settings.pool_size).unwrap_or(usize::MAX);
     let database = Database::new(address.clone(), pool_size, rng.clone())?;
     let stop = supervisor.token(TaskKind::Feed).child_token();
     let bell = Bell::default();

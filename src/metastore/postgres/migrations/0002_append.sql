@@ -24,6 +24,36 @@ AS $$
     SELECT base + (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16) FROM feed_state
 $$;
 
+-- A horizon that only the feed's own writers hold back, for when some other transaction of the server stays open
+-- for long. Every transaction that will add a step locks the table before it has an id, and keeps the lock to its
+-- end. So one that held the lock when the locks were looked at is counted by its id; one that was over by then is
+-- visible to every later snapshot; and one that came later has an id not below `upper`, which was taken before.
+-- Between taking an id and showing it in pg_locks a transaction can not be judged: then the horizon is the other.
+CREATE FUNCTION feed_horizon_of_writers() RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    upper   bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    behind  bigint;
+    unclear boolean;
+BEGIN
+    WITH locks AS MATERIALIZED (SELECT * FROM pg_locks),
+         writers AS (SELECT DISTINCT l.pid FROM locks l
+                      WHERE l.locktype = 'relation' AND l.relation = 'steps'::regclass AND l.mode = 'RowExclusiveLock'
+                        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+         -- Locks show the lower 32 bits of an id; the rest is that of an id not far away.
+         ids AS (SELECT (upper - x.transactionid::text::bigint) & 4294967295 AS distance
+                   FROM writers w LEFT JOIN locks x
+                     ON x.pid = w.pid AND x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock' AND x.granted)
+    SELECT coalesce(max(CASE WHEN distance < 2147483648 THEN distance END), 0), coalesce(bool_or(distance IS NULL), false)
+      INTO behind, unclear FROM ids;
+    IF unclear THEN
+        RETURN feed_horizon();
+    END IF;
+    RETURN (SELECT base + ((upper - behind) << 16) FROM feed_state);
+END
+$$;
+
 -- Checks and applies conditional changes of documents. expects: −1 anything, 0 absent, else exactly that version.
 -- changes: 0 check, 1 put, 2 delete. Answers the place (from 1) of the first put whose expectation does not
 -- hold, or 0 and the versions.
@@ -129,6 +159,8 @@ DECLARE
     extents_added integer := coalesce(cardinality(x_range), 0);
 BEGIN
     conflict := 0;
+    -- Before the transaction has an id: see feed_horizon_of_writers.
+    LOCK TABLE steps IN ROW EXCLUSIVE MODE;
     IF EXISTS (SELECT 1 FROM steps s WHERE s.object_key = p_key) THEN
         outcome := 4;
         RETURN;

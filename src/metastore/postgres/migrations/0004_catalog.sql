@@ -1,4 +1,5 @@
--- What exists. The row of `cluster` is the lock of every change of the catalog.
+-- What exists. The row of `cluster` is the lock of every change of the catalog; that a step follows is shown before
+-- (see feed_horizon_of_writers).
 
 -- Ends a change of the catalog: readers of the feed wake.
 CREATE FUNCTION catalog_changed() RETURNS void
@@ -19,6 +20,7 @@ AS $$
 DECLARE
     living_id uuid;
 BEGIN
+    LOCK TABLE steps IN ROW EXCLUSIVE MODE;
     PERFORM 1 FROM cluster FOR NO KEY UPDATE;
     SELECT topic_id INTO living_id FROM topics WHERE name = p_name;
     IF FOUND THEN
@@ -46,6 +48,7 @@ CREATE FUNCTION delete_topic(p_topic_id uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
+    LOCK TABLE steps IN ROW EXCLUSIVE MODE;
     PERFORM 1 FROM cluster FOR NO KEY UPDATE;
     DELETE FROM topics WHERE topic_id = p_topic_id;
     IF NOT FOUND THEN
@@ -65,6 +68,7 @@ CREATE FUNCTION grow_topic(p_topic_id uuid, p_partition_count integer, OUT outco
 LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
+    LOCK TABLE steps IN ROW EXCLUSIVE MODE;
     PERFORM 1 FROM cluster FOR NO KEY UPDATE;
     SELECT partition_count INTO current_count FROM topics WHERE topic_id = p_topic_id;
     IF NOT FOUND THEN
@@ -93,6 +97,7 @@ DECLARE
     removed bigint;
     changed bigint;
 BEGIN
+    LOCK TABLE steps IN ROW EXCLUSIVE MODE;
     PERFORM 1 FROM cluster FOR NO KEY UPDATE;
     IF p_topic_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM topics WHERE topic_id = p_topic_id) THEN
         RETURN false;
