@@ -46,6 +46,14 @@ pub(crate) fn judge(error: &StoreError, operation: Operation, location: &str) ->
     let text = chain_text(error);
     let code = s3_code(&text);
     let say = |what: &str| format!("{} on {location}: {what}", operation.as_str());
+    // The clouds' machines answer for their roles at this address; the request itself was never sent.
+    if text.contains("//169.254.169.254/") || text.contains("//metadata.google.internal") {
+        return Verdict::NotApplied(format!(
+            "there are no credentials for {location}: none are set in the environment (AWS_ACCESS_KEY_ID or its \
+             like), and this machine's role can not be asked: {}",
+            short(&text)
+        ));
+    }
     if let Some(verdict) = judge_code(code.unwrap_or_default(), operation, location) {
         return verdict;
     }
@@ -235,6 +243,13 @@ mod tests {
         assert!(sentence.contains("bucket of s3://b/p does not exist"), "{sentence}");
         let Verdict::Refused(sentence) = with_code("403 Forbidden", "AccessDenied") else { panic!("not refused") };
         assert!(sentence.contains("grant them s3:PutObject"), "{sentence}");
+    }
+
+    #[test]
+    fn missing_credentials_are_named_as_such() {
+        let text = "Error performing PUT http://169.254.169.254/latest/api/token - status code: 403 Forbidden: no";
+        let Verdict::NotApplied(sentence) = judge(&generic(text), Operation::Put, "s3://b") else { panic!("refused") };
+        assert!(sentence.starts_with("there are no credentials for s3://b: none are set"), "{sentence}");
     }
 
     #[test]
