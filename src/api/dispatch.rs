@@ -16,9 +16,8 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tracing::error;
 
-use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, metadata};
+use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, find_coordinator, metadata};
 use crate::api::data::{delete_records, fetch, list_offsets, offset_for_leader_epoch, produce};
-use crate::api::cluster::{api_versions, find_coordinator};
 use crate::api::group::{
     delete_groups, describe_groups, heartbeat, join_group, leave_group, list_groups, offset_commit, offset_delete,
     offset_fetch, sync_group,

@@ -3,8 +3,8 @@
 pub mod api_versions;
 pub mod describe_cluster;
 pub mod describe_topic_partitions;
+pub mod find_coordinator;
 pub mod metadata;
 pub mod operations;
 pub mod replicas;
 pub mod zone;
-pub mod find_coordinator;

@@ -26,8 +26,10 @@ struct Kit {
 
 impl Kit {
     fn new(initial_delay_ms: u32) -> Self {
-        let settings =
-            CoordinatorSettings { group_initial_rebalance_delay_ms: initial_delay_ms, ..CoordinatorSettings::default() };
+        let settings = CoordinatorSettings {
+            group_initial_rebalance_delay_ms: initial_delay_ms,
+            ..CoordinatorSettings::default()
+        };
         let group = ClassicGroup::dead("g".into());
         Self { group, settings, now_ms: 1_000, tickets: 0, answers: BTreeMap::new(), persisted: 0 }
     }
@@ -292,8 +294,7 @@ fn a_full_group_refuses_newcomers_and_keeps_its_members() {
 fn a_group_whose_limit_was_lowered_shrinks_by_those_who_rejoin_last() {
     let (mut kit, members) = Kit::stable(3);
     kit.settings.group_max_size = 2;
-    let tickets: Vec<_> =
-        members.iter().map(|member_id| kit.join(with_metadata(member_id, "changed"))).collect();
+    let tickets: Vec<_> = members.iter().map(|member_id| kit.join(with_metadata(member_id, "changed"))).collect();
     assert_eq!(kit.join_refused(tickets[2]).0, Condition::GroupMaxSizeReached);
     assert_eq!(kit.joined(tickets[0]).generation, GenerationId(2));
     assert_eq!(kit.group.members.len(), 2);
@@ -869,7 +870,9 @@ impl Crowd {
 
     fn act(&mut self, act: &Act) {
         let client = match *act {
-            Act::Join { client, .. } | Act::Sync { client } | Act::Heartbeat { client } | Act::Leave { client } => client,
+            Act::Join { client, .. } | Act::Sync { client } | Act::Heartbeat { client } | Act::Leave { client } => {
+                client
+            }
             Act::Pass { ms } => return self.pass(ms),
             Act::Move => return self.take_over(),
         };
