@@ -115,7 +115,7 @@ impl Kit {
             membership,
             writer: Writer::start(&supervisor, writer),
             reader: Reader::new(reader),
-            offsets: OffsetFinder {},
+            offsets: OffsetFinder::new(Arc::clone(&metastore), storage, cache),
             groups: GroupService::start(&supervisor, groups),
             producer_ids: ProducerIds::new(Arc::clone(&metastore)),
             fetch_sessions: FetchSessions::new(rng.clone()),

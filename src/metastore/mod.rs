@@ -7,7 +7,7 @@
 //! catalog  batch_index  object_ledger  state_store     roles, joined in store
 //! values  error                                        what crosses the seam
 //! topics  nodes  sequencing  feed                      decisions that backends share, pure
-//! memory  embedded                                     backends; open chooses one
+//! memory  embedded  postgres                           backends; open chooses one
 //! cached                                               what agents put in front of a backend
 //! conformance                                          what every backend must do
 //! ```
@@ -17,12 +17,14 @@ pub mod cached;
 pub mod catalog;
 #[doc(hidden)]
 pub mod conformance;
+pub mod embedded;
 pub mod error;
 pub mod feed;
 pub mod memory;
 pub mod nodes;
 pub mod object_ledger;
 pub mod open;
+pub mod postgres;
 pub mod sequencing;
 pub mod state_store;
 pub mod store;

@@ -51,7 +51,7 @@ impl Handler for ListOffsets {
         };
         let queries: Vec<OffsetQuery> = slots.iter().filter_map(Slot::query).collect();
         let found = if queries.is_empty() { Vec::new() } else { services.offsets.find(queries).await };
-        Reply::Message(response(&request, slots, found))
+        Reply::Message(response(&request, slots, found, context.version))
     }
 }
 
@@ -130,6 +130,7 @@ fn response(
     request: &ListOffsetsRequest,
     slots: Vec<Slot>,
     found: Vec<Result<FoundOffset, Failure>>,
+    version: i16,
 ) -> ListOffsetsResponse {
     let mut found = found.into_iter();
     let lost = || Err(Failure::new(Condition::UnknownServerError, "the log gave no answer"));
@@ -140,22 +141,31 @@ fn response(
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().zip(&mut outcomes);
         ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(
-            partitions.map(|(partition, outcome)| partition_response(partition.partition_index, &outcome)).collect(),
+            partitions
+                .map(|(partition, outcome)| partition_response(partition.partition_index, &outcome, version))
+                .collect(),
         )
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-fn partition_response(index: i32, outcome: &Result<FoundOffset, Failure>) -> ListOffsetsPartitionResponse {
+fn partition_response(
+    index: i32,
+    outcome: &Result<FoundOffset, Failure>,
+    version: i16,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match outcome {
         Ok(found) => response
             .with_error_code(NONE)
             .with_offset(found.offset.0)
             .with_timestamp(found.timestamp.0)
-            .with_leader_epoch(if found.offset == Offset::NONE { -1 } else { 0 }),
+            .with_leader_epoch(if version < 4 || found.offset == Offset::NONE { -1 } else { 0 }),
         Err(failure) => {
             response.with_error_code(code(failure.condition)).with_offset(-1).with_timestamp(-1).with_leader_epoch(-1)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

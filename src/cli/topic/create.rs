@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::cli::context::{ClientArgs, Context};
 use crate::cli::error::{CliError, Result};
+use crate::cli::kafka::cluster::Cluster;
 use crate::cli::kafka::protocol::{ErrorCode, check, text};
 use crate::cli::output::table::{Align, Table};
 use crate::cli::topic::pairs::parse_pair;
@@ -92,6 +93,24 @@ pub async fn run(context: &mut Context, args: &CreateArgs) -> Result<()> {
         context.printer.listing(&rows, draw)?;
     }
     if failures.is_empty() { Ok(()) } else { Err(CliError::Failed(failures.join("\n"))) }
+}
+
+/// Makes one topic with settings of the cluster's own choice; one that exists already will do.
+///
+/// # Errors
+/// When the cluster does not answer or refuses.
+pub async fn create_topic(cluster: &Cluster, name: &str, partitions: i32) -> Result<()> {
+    let topic = CreatableTopic::default()
+        .with_name(TopicName(text(name)))
+        .with_num_partitions(partitions)
+        .with_replication_factor(-1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
+    let answer = cluster.send(7, &request).await?;
+    let Some(topic) = answer.topics.first() else { return Ok(()) };
+    match ErrorCode::of(topic.error_code) {
+        Some(code) if code.is(ResponseError::TopicAlreadyExists) => Ok(()),
+        _ => check(topic.error_code, format!("creating topic '{name}'"), topic.error_message.as_ref()),
+    }
 }
 
 fn draw(rows: &[Row]) -> Table {
