@@ -1,8 +1,27 @@
 //! The generated codec's requests, by api key.
 
 use bytes::Bytes;
-use kafka_protocol::messages as m;
+use kafka_protocol::messages::{self as m, ApiKey};
 use kafka_protocol::protocol::Request;
+use towpath::wire::guard;
+use towpath::wire::header::RequestStart;
+
+/// Reads a request as the server does: header, guard, decoder. Says whose it was.
+pub(crate) fn read_frame(mut frame: Bytes) -> Result<RequestStart, Box<dyn std::error::Error>> {
+    let start = RequestStart::take(&mut frame)?;
+    let (key, version) = (start.api_key, start.version);
+    let api = ApiKey::try_from(key).map_err(|()| "unknown key")?;
+    let codec = CODECS.iter().find(|codec| codec.key == key).ok_or("not served")?;
+    if !(codec.min..=codec.max).contains(&version) {
+        return Err("unknown version".into());
+    }
+    RequestStart::take_rest(&mut frame, api.request_header_version(version))?;
+    let used = guard::check_request(key, version, &frame)?;
+    let bytes = frame.len();
+    let left = (codec.decode)(frame, version).ok_or("malformed")?;
+    assert_eq!(used, bytes - left, "guard and decoder read differently: key {key} version {version}");
+    Ok(start)
+}
 
 /// What the generated codec does with one API's requests.
 #[derive(Clone, Copy)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, ready};
-use kafka_protocol::messages::ApiKey;
 use rand::Rng;
 use stats_alloc::Region;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +21,7 @@ use towpath::wire::guard;
 use towpath::wire::header::RequestStart;
 use towpath::wire::shapes::table;
 
-use crate::codec::CODECS;
+use crate::codec::{CODECS, read_frame};
 use crate::random::Bodies;
 use crate::{ALLOCATOR, run};
 
@@ -35,17 +34,8 @@ impl Dispatch for Decoding {
     }
 }
 
-fn decoded(mut frame: Bytes) -> Result<Answer, Box<dyn std::error::Error>> {
-    let start = RequestStart::take(&mut frame)?;
-    let (key, version) = (start.api_key, start.version);
-    let api = ApiKey::try_from(key).map_err(|()| "unknown key")?;
-    let codec = CODECS.iter().find(|codec| codec.key == key).ok_or("not served")?;
-    if !(codec.min..=codec.max).contains(&version) {
-        return Err("unknown version".into());
-    }
-    RequestStart::take_rest(&mut frame, api.request_header_version(version))?;
-    guard::check_request(key, version, &frame)?;
-    (codec.decode)(frame, version).ok_or("malformed")?;
+fn decoded(frame: Bytes) -> Result<Answer, Box<dyn std::error::Error>> {
+    let start = read_frame(frame)?;
     let mut response = BytesMut::new();
     response.put_i32(4);
     response.put_i32(start.correlation_id);
