@@ -190,3 +190,8 @@ impl GroupService {
 fn named(group_id: &GroupId) -> Result<(), Condition> {
     if group_id.as_str().is_empty() { Err(Condition::InvalidGroupId) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod tests;
