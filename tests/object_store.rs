@@ -19,7 +19,7 @@ use towpath::model::topic::{PartitionIndex, TopicId, TopicIdPartition};
 use towpath::object::error::ObjectError;
 use towpath::object::footer::read_footer;
 use towpath::object::identity::{self, IdentityError};
-use towpath::object::key::wal_key;
+use towpath::object::key::{METASTORE_FOLDER, wal_key};
 use towpath::object::layout::WalObject;
 use towpath::object::meter::{Operation, Purpose};
 use towpath::object::open::OpenError;
@@ -191,6 +191,8 @@ async fn a_write_whose_answer_was_lost_is_recognised_as_our_own() {
         let count = storage.counters().of(Purpose::Append, Operation::Put);
         assert_eq!((count.requests, count.errors, count.bytes_sent), (2, counted, 12), "{fault:?}");
     }
+    // The three first attempts that never reached the store were not checked; all others carried their CRC.
+    assert_eq!(server.checked(), server.count("PUT") - 3);
 }
 
 #[tokio::test]
@@ -452,4 +454,24 @@ async fn a_prefix_belongs_to_the_first_cluster_that_binds_it() {
     server.plant("p/towpath-cluster.json", vec![b' '; 5_000]);
     let refusal = identity::bind(&storage, ours).await;
     assert!(matches!(refusal, Err(IdentityError::Unreadable { .. })), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn the_embedded_metastores_engine_works_over_the_raw_store() {
+    let server = S3Server::start().await;
+    let storage = open(&server.url("p"), &ObjectSettings::default());
+    let put = async |value: &str| {
+        let db = slatedb::Db::open(METASTORE_FOLDER, storage.raw()).await.expect("it opens");
+        let before = db.get(b"key").await.expect("it reads");
+        let written = db.put(b"key", value.as_bytes()).await.expect("it writes");
+        written.await_durable().await.expect("it is durable");
+        db.close().await.expect("it closes");
+        before
+    };
+    assert_eq!(put("first").await, None);
+    assert_eq!(put("second").await.as_deref(), Some(b"first".as_slice()));
+    assert!(server.objects().keys().all(|key| key.starts_with("p/metastore/")), "{:?}", server.objects().keys());
+    let counters = storage.counters();
+    assert!(counters.of(Purpose::Metastore, Operation::Put).bytes_sent > 0, "{counters:?}");
+    assert_eq!(counters.total(Operation::Put), counters.of(Purpose::Metastore, Operation::Put));
 }

@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn each_setting_names_its_source() {
-        let setting = |key: &str, value: serde_json::Value, origin| ResolvedSetting { key: key.to_owned(), value, origin };
+        let setting =
+            |key: &str, value: serde_json::Value, origin| ResolvedSetting { key: key.to_owned(), value, origin };
         let settings = [
             setting("agent.rack", serde_json::Value::Null, Origin::Default),
             setting("agent.store", "memory:".into(), Origin::Flag("--store".to_owned())),

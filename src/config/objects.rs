@@ -12,7 +12,7 @@ pub struct ObjectSettings {
     /// A call, with all its attempts and the pauses between them, gets this long, in milliseconds. Default 30 000:
     /// the usual request timeout of Kafka clients.
     pub call_timeout_ms: u64,
-    /// Attempts per call. Default 6.
+    /// Attempts per call. Default 10: with the pauses between them about five seconds of a store that only fails.
     pub attempts_max: u32,
     /// The first pause between attempts is at most this long, in milliseconds; it doubles. Default 50: about one
     /// round trip to S3.
@@ -44,7 +44,7 @@ impl Default for ObjectSettings {
         Self {
             attempt_timeout_ms: 10_000,
             call_timeout_ms: 30_000,
-            attempts_max: 6,
+            attempts_max: 10,
             pause_first_ms: 50,
             pause_longest_ms: 2_000,
             hedge: true,

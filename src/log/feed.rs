@@ -98,6 +98,10 @@ impl FeedFollower {
     }
 
     async fn refresh(&self, version: CatalogVersion) -> Result<()> {
-        self.parts.catalog.at_least(version).await.map(drop)
+        if self.parts.catalog.snapshot().version < version {
+            let snapshot = self.parts.catalog.refresh().await?;
+            self.parts.tail.retain_topics(|topic_id| snapshot.topics_by_id.contains_key(&topic_id));
+        }
+        Ok(())
     }
 }

@@ -389,8 +389,8 @@ impl World {
                 clock: Arc::<ManualClock>::clone(&self.clock) as Arc<dyn Clock>,
             },
         );
-        let offsets = OffsetFinder::new(Arc::clone(&metastore), storage.clone(), cache.clone());
         let parts = ReaderParts { metastore, tail: tail.clone(), storage: storage.clone(), cache, settings };
+        let offsets = OffsetFinder::new(parts.clone());
         Agent { supervisor, node, storage, tail, writer, reader: Reader::new(parts), offsets }
     }
 

@@ -9,14 +9,14 @@ use crate::config::topic::TimestampType;
 use crate::log::fetch::assemble::{PlacedBatch, PlacedBatches};
 use crate::log::fetch::load::Loader;
 use crate::log::fetch::locate::failure_of;
+use crate::log::fetch::reader::ReaderParts;
 use crate::metastore::store::Metastore;
 use crate::metastore::values::{Extent, ExtentQuery, PartitionBounds, TimeQuery, TimeTarget};
 use crate::model::error::{Condition, Failure};
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
-use crate::object::cache::{Heat, RangeCache};
+use crate::object::cache::Heat;
 use crate::object::error::ObjectError;
-use crate::object::store::ObjectStorage;
 use crate::record::batch::BatchError;
 
 /// Which offset is wanted.
@@ -86,7 +86,8 @@ const EXTENTS_MAX: u32 = 16;
 impl OffsetFinder {
     /// A finder over what an agent shares.
     #[must_use]
-    pub fn new(metastore: Arc<dyn Metastore>, storage: ObjectStorage, cache: RangeCache) -> Self {
+    pub fn new(parts: ReaderParts) -> Self {
+        let ReaderParts { metastore, storage, cache, .. } = parts;
         Self { metastore, loader: Loader { storage, cache } }
     }
 
@@ -134,6 +135,8 @@ impl OffsetFinder {
         }
         let target = match target {
             TimeTarget::AtOrAfter(timestamp) => timestamp,
+            // No record carries a time.
+            TimeTarget::Latest if first.max_timestamp < Timestamp(0) => return Ok(None),
             TimeTarget::Latest => first.max_timestamp,
         };
         if let Some(found) = self.find_in(&first, target, log_start).await? {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::config::log::LogSettings;
 use crate::metastore::values::{Extent, PartitionBounds};
 use crate::model::offset::Offset;
-use crate::model::topic::TopicIdPartition;
+use crate::model::topic::{TopicId, TopicIdPartition};
 use crate::object::cache::Heat;
 
 /// The hot ends. Cloning shares them.
@@ -112,6 +112,19 @@ impl Tail {
             tail.stale = true;
             tail.wake();
         }
+    }
+
+    /// Forgets partitions of topics that exist no more; whoever waits for one looks again.
+    pub fn retain_topics(&self, mut exists: impl FnMut(TopicId) -> bool) {
+        self.lock().partitions.retain(|partition, tail| {
+            if exists(partition.topic_id) {
+                return true;
+            }
+            (tail.bounds, tail.stale) = (None, false);
+            tail.extents.clear();
+            tail.wake();
+            !tail.waiters.is_empty()
+        });
     }
 
     /// From now on news of `partitions` wake the subscription.
@@ -255,7 +268,7 @@ mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::model::object::{ByteRange, ObjectKey};
-    use crate::model::topic::{PartitionIndex, TopicId};
+    use crate::model::topic::PartitionIndex;
     use futures::FutureExt;
     use uuid::Uuid;
 

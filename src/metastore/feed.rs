@@ -1,7 +1,11 @@
 //! The commit feed of a backend that lives in one process: a bounded log of news, in memory.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use tokio::sync::watch;
+
+use crate::metastore::error::Result;
 use crate::metastore::values::{CatalogVersion, FeedEntry, FeedPage, FeedPosition};
 
 /// How many news are remembered; readers rely on 10,000.
@@ -52,6 +56,33 @@ impl FeedLog {
         let page = self.news.iter().skip(seen).take(PAGE_ENTRIES_MAX);
         let position = FeedPosition(after.0 + page.len() as u64);
         FeedPage { position, catalog_version, entries: page.flatten().cloned().collect(), reset: false }
+    }
+}
+
+/// Waits for news: looks for a page at once, and again whenever `news` changes, until there is something to say
+/// or `wait` is over.
+///
+/// # Errors
+/// Those of `page`.
+pub async fn follow(
+    mut news: watch::Receiver<FeedPosition>,
+    after: FeedPosition,
+    wait: Duration,
+    page: impl Fn() -> Result<FeedPage>,
+) -> Result<FeedPage> {
+    let look = async {
+        loop {
+            // Mark what is known as seen before looking, so that nothing between the two is missed.
+            news.borrow_and_update();
+            let found = page()?;
+            if found.reset || found.position != after || news.changed().await.is_err() {
+                return Ok(found);
+            }
+        }
+    };
+    match tokio::time::timeout(wait, look).await {
+        Ok(found) => found,
+        Err(_elapsed) => page(),
     }
 }
 

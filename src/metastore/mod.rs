@@ -17,6 +17,7 @@ pub mod cached;
 pub mod catalog;
 #[doc(hidden)]
 pub mod conformance;
+pub mod embedded;
 pub mod error;
 pub mod feed;
 pub mod memory;

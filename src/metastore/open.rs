@@ -9,9 +9,10 @@ use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::base::task::Supervisor;
 use crate::config::metastore::{MetastoreBackend, MetastoreSettings};
-
+use crate::metastore::embedded;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::memory::store::MemoryMetastore;
+use crate::metastore::postgres;
 use crate::metastore::store::Metastore;
 
 /// What a metastore may be built of; each backend takes what it needs.
@@ -38,9 +39,17 @@ pub async fn open(settings: &MetastoreSettings, surroundings: Surroundings) -> R
     let backend = settings.backend().map_err(|unknown| MetastoreError::Unavailable(unknown.to_string()))?;
     match backend {
         MetastoreBackend::Memory => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
-        MetastoreBackend::Embedded => Ok(Arc::new(MemoryMetastore::new(surroundings.clock))),
-        MetastoreBackend::Postgres(_) => {
-            Err(MetastoreError::Unavailable("this build has no PostgreSQL metastore".to_owned()))
+        MetastoreBackend::Embedded => embedded::open::open(settings, surroundings.into()).await,
+        MetastoreBackend::Postgres(url) => {
+            let pool_size = usize::try_from(settings.postgres.pool_size).unwrap_or(1);
+            postgres::store::open(url, pool_size, &surroundings.supervisor).await
         }
+    }
+}
+
+impl From<Surroundings> for embedded::open::Foundation {
+    fn from(surroundings: Surroundings) -> Self {
+        let Surroundings { store, prefix, clock, rng, supervisor } = surroundings;
+        Self { store, prefix, clock, rng, supervisor }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Client {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// `scheme://bucket/prefix`, for sentences.
     pub(crate) location: String,
+    /// What to add to a sentence when the store does not answer; may be empty.
+    pub(crate) hint: &'static str,
     pub(crate) settings: ObjectSettings,
     pub(crate) rng: Rng,
     pub(crate) limits: Limits,
@@ -139,8 +141,8 @@ impl Client {
         self.meter.sent(job.purpose, job.operation, job.bytes_sent);
         let started = Instant::now();
         let outcome = timeout(limit, request).await.unwrap_or_else(|_| {
-            let operation = job.operation.as_str();
-            Err(Verdict::Doubtful(format!("{operation} on {}: no answer within {limit:?}", self.location)))
+            let (operation, location, hint) = (job.operation.as_str(), &self.location, self.hint);
+            Err(Verdict::Doubtful(format!("{operation} on {location}: no answer within {limit:?}{hint}")))
         });
         let elapsed = started.elapsed();
         let failed = matches!(

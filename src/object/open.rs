@@ -44,6 +44,8 @@ pub(crate) struct Opened {
     pub(crate) root: String,
     /// Whether it lists in order of key.
     pub(crate) lists_sorted: bool,
+    /// What to add when it does not answer; may be empty.
+    pub(crate) hint: &'static str,
 }
 
 /// Builds the store that `url` names. Makes no request, but for a folder that it creates.
@@ -66,19 +68,24 @@ pub(crate) fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenE
         let host = parsed.host_str().filter(|host| !host.is_empty());
         host.map(str::to_owned).ok_or_else(|| unusable(format!("write {}://bucket/prefix", parsed.scheme())))
     };
+    let mut hint = "";
     let (store, lists_sorted): (Arc<dyn ObjectStore>, bool) = match parsed.scheme() {
         "s3" => {
             let bucket = bucket()?;
             // Directory buckets list in no order.
             let lists_sorted = !bucket.ends_with("--x-s3");
-            (Arc::new(s3(&bucket, &options, settings).map_err(backend)?), lists_sorted)
+            let builder = s3(&bucket, &options, settings);
+            if !options.anonymous && builder.get_config_value(&AmazonS3ConfigKey::AccessKeyId).is_none() {
+                hint = " (AWS_ACCESS_KEY_ID is not set: the credentials are asked of this machine's role)";
+            }
+            (Arc::new(builder.build().map_err(backend)?), lists_sorted)
         }
         "gs" => (Arc::new(google(&bucket()?, settings).map_err(backend)?), true),
         "az" => (Arc::new(azure(&bucket()?, &options, settings).map_err(backend)?), true),
         "memory" => (Arc::new(InMemory::new()), true),
         "file" => {
             let (store, root) = (folder(&parsed, &shown)?, shown.trim_end_matches('/').to_owned());
-            return Ok(Opened { store: Arc::new(store), prefix: String::new(), root, lists_sorted: false });
+            return Ok(Opened { store: Arc::new(store), prefix: String::new(), root, lists_sorted: false, hint });
         }
         other => return Err(unusable(format!("'{other}:' is none of s3:, gs:, az:, file:, memory:"))),
     };
@@ -87,7 +94,7 @@ pub(crate) fn open(url: &str, settings: &ObjectSettings) -> Result<Opened, OpenE
         Some(host) => format!("{}://{host}", parsed.scheme()),
         None => format!("{}:", parsed.scheme()),
     };
-    Ok(Opened { store, prefix, root, lists_sorted })
+    Ok(Opened { store, prefix, root, lists_sorted, hint })
 }
 
 /// What may stand behind the `?`.
@@ -134,7 +141,7 @@ impl Options {
 }
 
 /// Credentials come from the environment (AWS_ACCESS_KEY_ID and its like), a web identity, or the machine's role.
-fn s3(bucket: &str, options: &Options, settings: &ObjectSettings) -> object_store::Result<impl ObjectStore> {
+fn s3(bucket: &str, options: &Options, settings: &ObjectSettings) -> AmazonS3Builder {
     install_tls();
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
@@ -152,7 +159,7 @@ fn s3(bucket: &str, options: &Options, settings: &ObjectSettings) -> object_stor
     if let Some(region) = &options.region {
         builder = builder.with_region(region);
     }
-    builder.build()
+    builder
 }
 
 fn google(bucket: &str, settings: &ObjectSettings) -> object_store::Result<impl ObjectStore> {

@@ -82,12 +82,12 @@ impl ObjectStorage {
         metrics: &Metrics,
     ) -> Self {
         let prefix = prefix.trim_matches('/').to_owned();
-        let opened = Opened { store, prefix, root: "test:".to_owned(), lists_sorted: false };
+        let opened = Opened { store, prefix, root: "test:".to_owned(), lists_sorted: false, hint: "" };
         Self::with(opened, settings, rng, metrics)
     }
 
     fn with(opened: Opened, settings: &ObjectSettings, rng: Rng, metrics: &Metrics) -> Self {
-        let Opened { store, prefix, root, lists_sorted } = opened;
+        let Opened { store, prefix, root, lists_sorted, hint } = opened;
         let (store, location): (Arc<dyn ObjectStore>, String) = if prefix.is_empty() {
             (store, root)
         } else {
@@ -97,6 +97,7 @@ impl ObjectStorage {
         let client = Client {
             store,
             location,
+            hint,
             settings: settings.clone(),
             rng,
             limits: Limits::new(settings),

@@ -80,8 +80,8 @@ impl Verdict {
 /// S3's error codes that say more than their status.
 fn judge_code(code: &str, operation: Operation, location: &str) -> Option<Verdict> {
     Some(match code {
-        "NoSuchBucket" => Verdict::Refused(format!(
-            "the bucket of {location} does not exist (NoSuchBucket): create it or correct the object store URL"
+        "NoSuchBucket" | "ContainerNotFound" => Verdict::Refused(format!(
+            "the bucket of {location} does not exist ({code}): create it or correct the object store URL"
         )),
         "AccessDenied" | "AllAccessDisabled" => Verdict::Refused(missing_right(operation, location, code)),
         "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" => Verdict::Refused(format!(

@@ -7,7 +7,7 @@ use crate::base::crc::crc32c;
 use crate::model::offset::Offset;
 use crate::model::producer::{ProducerEpoch, ProducerId, Sequence};
 use crate::record::decompress::{Compression, DecompressError, decompress};
-use crate::record::view::Records;
+use crate::record::view::{RecordBase, RecordError, Records};
 
 /// Bytes of a batch before its records.
 pub const HEADER_BYTES: usize = 61;
@@ -61,13 +61,8 @@ pub enum BatchError {
     #[error(transparent)]
     Decompress(#[from] DecompressError),
     /// A record is not well-formed.
-    #[error("record {index} of the batch is malformed: {reason}")]
-    Record {
-        /// Which, from 0.
-        index: i32,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// The fields of a batch's header.
@@ -227,7 +222,14 @@ impl RecordBatch {
     /// The records in a body that [`RecordBatch::body`] gave, with absolute offsets and timestamps.
     #[must_use]
     pub fn records<'a>(&self, body: &'a [u8]) -> Records<'a> {
-        Records::new(&self.header, body)
+        let header = &self.header;
+        let base = RecordBase {
+            offset: header.base_offset,
+            timestamp: header.base_timestamp,
+            append_time: header.is_log_append_time().then_some(header.max_timestamp),
+            record_count: header.record_count,
+        };
+        Records::new(base, body)
     }
 }
 

@@ -131,7 +131,7 @@ fn check_records(batch: &RecordBatch, rules: &BatchRules) -> Result<(), InvalidB
     let mut faults = Vec::new();
     let mut condition = Condition::InvalidRecord;
     for (index, record) in (0..).zip(batch.records(&body)) {
-        let record = record.map_err(|error| refuse(&error))?;
+        let record = record.map_err(|error| refuse(&BatchError::Record(error)))?;
         if rules.keys_required && record.key.is_none() {
             faults.push((index, "compacted topics need a key in every record".to_owned()));
         } else if rules.timestamps.is_some_and(|bounds| !bounds.hold(record.timestamp)) {
@@ -170,7 +170,7 @@ fn refuse(error: &BatchError) -> InvalidBatch {
         BatchError::Truncated { .. } | BatchError::Length(_) | BatchError::Checksum { .. } => Condition::CorruptMessage,
         BatchError::Magic(_)
         | BatchError::Span { .. }
-        | BatchError::Record { .. }
+        | BatchError::Record(_)
         | BatchError::Decompress(DecompressError::UnknownCodec(_) | DecompressError::Malformed(_)) => {
             Condition::InvalidRecord
         }

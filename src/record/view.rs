@@ -2,7 +2,29 @@
 
 use crate::base::clock::Timestamp;
 use crate::model::offset::Offset;
-use crate::record::batch::{BatchError, BatchHeader};
+
+/// A record is not well-formed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {index} of the batch is malformed: {reason}")]
+pub struct RecordError {
+    /// Which, from 0.
+    pub index: i32,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// What records are relative to: a batch's header says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordBase {
+    /// Offset of the first record.
+    pub offset: Offset,
+    /// What timestamps are relative to.
+    pub timestamp: Timestamp,
+    /// Every record's timestamp, when the log stamps.
+    pub append_time: Option<Timestamp>,
+    /// How many records there are.
+    pub record_count: i32,
+}
 
 /// One record, borrowed from its batch's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +80,15 @@ impl<'a> Iterator for Headers<'a> {
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     reader: Reader<'a>,
-    header: BatchHeader,
+    base: RecordBase,
     next_index: i32,
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(header: &BatchHeader, body: &'a [u8]) -> Self {
-        Self { reader: Reader { bytes: body }, header: *header, next_index: 0 }
+    /// Walks `body`, a batch's records without compression.
+    #[must_use]
+    pub fn new(base: RecordBase, body: &'a [u8]) -> Self {
+        Self { reader: Reader { bytes: body }, base, next_index: 0 }
     }
 
     fn read(&mut self) -> Result<Record<'a>, &'static str> {
@@ -83,27 +107,24 @@ impl<'a> Records<'a> {
         if !fields.bytes.is_empty() {
             return Err("bytes are left over");
         }
-        let timestamp = if self.header.is_log_append_time() {
-            self.header.max_timestamp
-        } else {
-            Timestamp(self.header.base_timestamp.0.wrapping_add(timestamp_delta))
-        };
-        let offset = Offset(self.header.base_offset.0.wrapping_add(i64::from(offset_delta)));
+        let created = Timestamp(self.base.timestamp.0.wrapping_add(timestamp_delta));
+        let timestamp = self.base.append_time.unwrap_or(created);
+        let offset = Offset(self.base.offset.0.wrapping_add(i64::from(offset_delta)));
         Ok(Record { offset, timestamp, key, value, headers })
     }
 }
 
 impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, BatchError>;
+    type Item = Result<Record<'a>, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.next_index;
-        if index >= self.header.record_count {
+        if index >= self.base.record_count {
             let rest = std::mem::take(&mut self.reader.bytes);
-            return (!rest.is_empty()).then_some(Err(BatchError::Record { index, reason: "more bytes than records" }));
+            return (!rest.is_empty()).then_some(Err(RecordError { index, reason: "more bytes than records" }));
         }
         self.next_index += 1;
-        let record = self.read().map_err(|reason| BatchError::Record { index, reason });
+        let record = self.read().map_err(|reason| RecordError { index, reason });
         if record.is_err() {
             self.next_index = i32::MAX;
             self.reader.bytes = &[];
@@ -200,12 +221,9 @@ mod tests {
 
         #[test]
         fn rubbish_never_panics(body in proptest::collection::vec(any::<u8>(), 0..200), count in any::<i32>()) {
-            let mut builder = BatchBuilder::default();
-            builder.push_value(Timestamp(0), b"x");
-            let bytes = builder.build().expect("builds");
-            let mut header = *RecordBatch::parse(&bytes).expect("parses").header();
-            header.record_count = count;
-            let read = Records::new(&header, &body).take(1_000).count();
+            let base =
+                RecordBase { offset: Offset(0), timestamp: Timestamp(0), append_time: None, record_count: count };
+            let read = Records::new(base, &body).take(1_000).count();
             prop_assert!(read <= body.len() + 1);
         }
     }

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from conftest import Agent, dev_agent, free_port
+from conftest import Agent, dev_agent, free_port, wait_for_port
 
 pytestmark = pytest.mark.skipif("TOWPATH_BOOTSTRAP" in os.environ, reason="needs agents of its own")
 
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif("TOWPATH_BOOTSTRAP" in os.environ, reason="needs
 class Load:
     """An idempotent producer that never stops; remembers what was acknowledged, and when."""
 
-    def __init__(self, bootstrap, topic, partitions):
+    def __init__(self, bootstrap, topic, partitions, first=0):
         self.topic, self.partitions = topic, partitions
-        self.acked, self.failed, self.sent = {}, [], 0
+        self.acked, self.failed, self.sent = {}, [], first
         self.last_ack = time.monotonic()
         self.stopping = threading.Event()
         self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all",
@@ -63,6 +63,11 @@ class Load:
         assert not self.failed, self.failed[:3]
 
 
+def create(bootstrap, name, partitions):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(15)
+
+
 def read_all(bootstrap, topic, partitions):
     """Every partition from its beginning to its end."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest",
@@ -96,7 +101,7 @@ def judge(load, log):
 
 def test_a_killed_agent_comes_back_with_everything(tmp_path, name):
     agent = dev_agent(tmp_path).start()
-    AdminClient({"bootstrap.servers": agent.bootstrap}).create_topics([NewTopic(name, 2, 1)])[name].result(15)
+    create(agent.bootstrap, name, 2)
     load = Load(agent.bootstrap, name, 2)
     for _ in range(4):
         time.sleep(2.0)
@@ -138,10 +143,8 @@ def both(agents):
 
 
 def test_either_of_two_agents_may_be_killed(pair, name):
-    AdminClient({"bootstrap.servers": both(pair)}).create_topics([NewTopic(name, 4, 1)])[name].result(15)
-    loads = [Load(both(pair), name, 4) for _ in range(2)]
-    for load in loads[1:]:
-        load.sent = 10_000_000 + load.sent
+    create(both(pair), name, 4)
+    loads = [Load(both(pair), name, 4, first=number * 10_000_000) for number in range(2)]
     for turn in range(6):
         time.sleep(2.0)
         victim = pair[turn % 2]
@@ -169,9 +172,12 @@ def test_either_of_two_agents_may_be_killed(pair, name):
 
 def test_any_agent_serves_any_partition(pair, name):
     """What is acknowledged through one agent is there at once through the other."""
-    AdminClient({"bootstrap.servers": pair[0].bootstrap}).create_topics([NewTopic(name, 6, 1)])[name].result(15)
-    clusters = [AdminClient({"bootstrap.servers": agent.bootstrap}).list_topics(name, timeout=10) for agent in pair]
-    assert all(len(cluster.brokers) == 2 for cluster in clusters)
+    create(pair[0].bootstrap, name, 6)
+    admins = [AdminClient({"bootstrap.servers": agent.bootstrap}) for agent in pair]
+    deadline = time.monotonic() + 15
+    while any(len(admin.list_topics(name, timeout=10).brokers) != 2 for admin in admins):
+        assert time.monotonic() < deadline, "every agent lists both"
+        time.sleep(0.1)
     for rack in ("a", "b"):
         zoned = AdminClient({"bootstrap.servers": both(pair), "client.id": f"x,towpath_az={rack}"})
         listed = zoned.list_topics(name, timeout=10)
@@ -194,7 +200,7 @@ def test_any_agent_serves_any_partition(pair, name):
 
 def test_sigterm_drains(pair, name):
     """A rolling restart fails no send."""
-    AdminClient({"bootstrap.servers": both(pair)}).create_topics([NewTopic(name, 2, 1)])[name].result(15)
+    create(both(pair), name, 2)
     load = Load(both(pair), name, 2)
     for agent in pair:
         time.sleep(1.5)
@@ -208,6 +214,7 @@ def test_sigterm_drains(pair, name):
 
 
 def test_health_and_metrics(pair):
+    wait_for_port(pair[0].http, pair[0].process, pair[0].log)
     for path, word in [("livez", "ok"), ("readyz", "ready"), ("metrics", "towpath_")]:
         body = urllib.request.urlopen(f"http://127.0.0.1:{pair[0].http}/{path}", timeout=5).read().decode()
         assert word in body, body[:300]

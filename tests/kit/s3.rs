@@ -63,6 +63,7 @@ struct Inner {
     objects: BTreeMap<String, (Bytes, u64)>,
     uploads: BTreeMap<String, BTreeMap<u32, Bytes>>,
     version: u64,
+    checked: usize,
     mode: Mode,
     faults: VecDeque<(Method, Fault)>,
     log: Vec<String>,
@@ -92,6 +93,7 @@ impl S3Server {
             objects: BTreeMap::new(),
             uploads: BTreeMap::new(),
             version: 0,
+            checked: 0,
             mode: Mode::Sound,
             faults: VecDeque::new(),
             log: Vec::new(),
@@ -135,6 +137,11 @@ impl S3Server {
     /// How many requests of `method` came.
     pub(crate) fn count(&self, method: &str) -> usize {
         self.lock().log.iter().filter(|line| line.split(' ').next() == Some(method)).count()
+    }
+
+    /// How many bodies came with a checksum, and the right one.
+    pub(crate) fn checked(&self) -> usize {
+        self.lock().checked
     }
 
     /// What is stored.
@@ -242,6 +249,7 @@ fn put(inner: &mut Inner, key: &str, headers: &HeaderMap, body: Bytes) -> Respon
         if claimed != base64_of(&crc.to_be_bytes()) {
             return failure(StatusCode::BAD_REQUEST, "BadDigest");
         }
+        inner.checked += 1;
     }
     let current = inner.objects.get(key).map(|(_, version)| etag(*version));
     if inner.mode != Mode::IgnoresConditions {

@@ -123,7 +123,8 @@ pub async fn run(context: &mut Context, args: &EndToEndArgs) -> Result<()> {
         Ok(())
     });
     let length = Duration::from_secs(args.warm_up + args.seconds);
-    let schedule = Schedule { began: measurement.began, every: Duration::from_secs(1).div_f64(args.rate as f64), length };
+    let schedule =
+        Schedule { began: measurement.began, every: Duration::from_secs(1).div_f64(args.rate as f64), length };
     let (done, over) = oneshot::channel::<()>();
     let (writing, in_flight) = (Arc::clone(&measurement), args.in_flight);
     context.supervisor.spawn(TaskKind::Connection, "bench producer", async move {

@@ -34,13 +34,7 @@ pub fn table(reading: &Reading, title: &str) -> String {
         ("bytes", number),
     ]);
     let mut row = |name: &str, rate: f64, byte_rate: f64, count: u64, byte_count: u64| {
-        flow.row([
-            name.to_owned(),
-            grouped(whole(rate)),
-            bytes(whole(byte_rate)),
-            grouped(count),
-            bytes(byte_count),
-        ]);
+        flow.row([name.to_owned(), grouped(whole(rate)), bytes(whole(byte_rate)), grouped(count), bytes(byte_count)]);
     };
     row("produced", now.produced, now.produced_bytes, total.produced, total.produced_bytes);
     row("consumed", now.consumed, now.consumed_bytes, total.consumed, total.consumed_bytes);
@@ -173,7 +167,8 @@ On S3 these requests would have cost $0.001306 so far; $285.00 a month at this p
     #[test]
     fn the_line_keeps_its_columns() {
         let line = line(&reading());
-        let columns = ["12 ", "2000 ", "2000 ", "512.0 KiB", "10 ", "2.5/12.2", "0.0/0.0", "240", "260", "3 ", "$0.001306"];
+        let columns =
+            ["12 ", "2000 ", "2000 ", "512.0 KiB", "10 ", "2.5/12.2", "0.0/0.0", "240", "260", "3 ", "$0.001306"];
         let mut from = 0;
         for column in columns {
             from += line[from..].find(column).unwrap_or_else(|| panic!("{column} is missing in {line}"));

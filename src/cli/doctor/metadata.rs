@@ -79,12 +79,8 @@ async fn measure(
     metastore.close().await?;
     let summary = latencies.summary();
     let ms = |value: f64| milliseconds(Duration::from_secs_f64(value / 1e3));
-    let detail = format!(
-        "{} answers: p50 {} ms, p99 {} ms",
-        metastore.backend(),
-        ms(summary.p50_ms),
-        ms(summary.p99_ms)
-    );
+    let detail =
+        format!("{} answers: p50 {} ms, p99 {} ms", metastore.backend(), ms(summary.p50_ms), ms(summary.p99_ms));
     let slow = summary.p50_ms > SLOW.as_secs_f64() * 1e3;
     let reached = Finding::new("metastore", if slow { Verdict::Warn } else { Verdict::Ok }, detail);
     let distance = Duration::from_millis(skew.unsigned_abs());

@@ -59,8 +59,7 @@ pub async fn run(context: &mut Context, args: &DoctorArgs) -> Result<()> {
         Some(url) => match ObjectStorage::open(url, &settings.objects, context.rng.clone(), &Metrics::default()) {
             Err(error) => findings.push(Finding::new("store", Verdict::Fail, error.to_string())),
             Ok(storage) => {
-                findings
-                    .extend(store::check(&storage, &context.rng, context.clock.as_ref(), args.samples).await);
+                findings.extend(store::check(&storage, &context.rng, context.clock.as_ref(), args.samples).await);
                 let metadata = metadata::check(
                     &settings.metastore,
                     &storage,

@@ -75,12 +75,7 @@ struct Sampled {
     skew: Option<i64>,
 }
 
-async fn sample(
-    storage: &ObjectStorage,
-    rng: &Rng,
-    clock: &dyn Clock,
-    samples: u32,
-) -> Result<Sampled, ObjectError> {
+async fn sample(storage: &ObjectStorage, rng: &Rng, clock: &dyn Clock, samples: u32) -> Result<Sampled, ObjectError> {
     let keys: Vec<ObjectKey> = (0..samples.max(1)).map(|_| probe_key(rng)).collect();
     let measured = measure(storage, &keys, clock).await;
     // Also after a failure; the measurement's own error is what counts.

@@ -138,11 +138,7 @@ impl Connection {
         }
     }
 
-    async fn exchange<R: Request>(
-        &self,
-        version: i16,
-        request: &R,
-    ) -> std::result::Result<R::Response, ClientError> {
+    async fn exchange<R: Request>(&self, version: i16, request: &R) -> std::result::Result<R::Response, ClientError> {
         let Inner { sender, pending, .. } = &*self.0;
         let (sent, answer) = {
             let mut sender = sender.lock().await;

@@ -40,8 +40,8 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match ResponseError::try_from_code(self.0) {
+            Some(ResponseError::Unknown(_)) | None => write!(f, "error {}", self.0),
             Some(error) => write!(f, "{error:?}"),
-            None => write!(f, "error {}", self.0),
         }
     }
 }

@@ -49,6 +49,16 @@ impl Admitted {
     pub(crate) fn producer_id(&self) -> Option<ProducerId> {
         self.facts.producer.map(|batch| batch.producer_id)
     }
+
+    pub(crate) fn producer_key(&self) -> Option<ProducerKey> {
+        self.producer_id().map(|producer_id| (self.partition, producer_id))
+    }
+}
+
+/// Puts a batch before the first one that follows it. Lists are short: a producer has few batches in flight.
+pub(crate) fn insert_in_sequence(batches: &mut Vec<Admitted>, batch: Admitted) {
+    let place = batches.iter().position(|other| other.follows(&batch)).unwrap_or(batches.len());
+    batches.insert(place, batch);
 }
 
 /// Whether `sequence` comes after `other`, around the wrap: at most half of all sequences lie between them.
@@ -56,6 +66,9 @@ fn is_later(sequence: Sequence, other: Sequence) -> bool {
     let distance = (i64::from(sequence.0) - i64::from(other.0)) & i64::from(i32::MAX);
     distance != 0 && distance < (1 << 30)
 }
+
+/// One producer in one partition.
+pub(crate) type ProducerKey = (TopicIdPartition, ProducerId);
 
 /// A partition's batches, in order of admission.
 pub(crate) type PartitionBatches = (TopicIdPartition, Vec<Admitted>);
@@ -79,18 +92,29 @@ impl Buffer {
         self.since
     }
 
-    /// Adds a batch behind the others of its partition, but before later ones of its own producer: a batch that had
-    /// to wait for the one before it comes back in between.
+    /// Adds a batch behind the others of its partition.
     pub(crate) fn push(&mut self, batch: Admitted, now: Instant) {
         self.bytes += batch.byte_size();
         self.since.get_or_insert(now);
-        let batches = self.partitions.entry(batch.partition).or_default();
-        let place = if batch.facts.producer.is_some() {
-            batches.iter().position(|other| other.follows(&batch)).unwrap_or(batches.len())
-        } else {
-            batches.len()
-        };
-        batches.insert(place, batch);
+        self.partitions.entry(batch.partition).or_default().push(batch);
+    }
+
+    /// Adds a producer's batches that had to wait, in order of sequence with those of its batches that came meanwhile.
+    pub(crate) fn rejoin(&mut self, (partition, producer_id): ProducerKey, waited: Vec<Admitted>, now: Instant) {
+        let batches = self.partitions.entry(partition).or_default();
+        let (later, others) =
+            std::mem::take(batches).into_iter().partition(|batch| batch.producer_id() == Some(producer_id));
+        *batches = others;
+        let later: Vec<Admitted> = later;
+        self.bytes -= later.iter().map(Admitted::byte_size).sum::<u64>();
+        let mut ordered = waited;
+        for batch in later {
+            insert_in_sequence(&mut ordered, batch);
+        }
+        for batch in ordered {
+            self.push(batch, now);
+        }
+        self.partitions.retain(|_, batches| !batches.is_empty());
     }
 
     /// Takes everything, sorted by partition.
@@ -127,40 +151,45 @@ mod tests {
         }
     }
 
-    fn check(batches: Vec<Admitted>, expected: &[(i32, &[&str])]) {
-        let mut buffer = Buffer::default();
-        let bytes: u64 = batches.iter().map(Admitted::byte_size).sum();
-        let now = Instant::now();
-        for batch in batches {
-            buffer.push(batch, now);
-        }
-        assert_eq!((buffer.bytes(), buffer.since()), (bytes, Some(now)));
+    /// What the buffer gives, by partition.
+    fn taken(buffer: &mut Buffer) -> Vec<(i32, Vec<String>)> {
+        let name = |batch: &Admitted| String::from_utf8_lossy(&batch.records).into_owned();
         let taken = buffer.take();
-        let names: Vec<(i32, Vec<&str>)> = taken
-            .iter()
-            .map(|(partition, batches)| {
-                let names = batches.iter().map(|batch| std::str::from_utf8(&batch.records).expect("text")).collect();
-                (partition.partition.0, names)
-            })
-            .collect();
-        let expected: Vec<(i32, Vec<&str>)> = expected.iter().map(|(index, names)| (*index, names.to_vec())).collect();
-        assert_eq!(names, expected);
         assert_eq!((buffer.bytes(), buffer.since()), (0, None));
+        taken.iter().map(|(at, batches)| (at.partition.0, batches.iter().map(name).collect())).collect()
     }
 
     #[test]
     fn partitions_are_sorted_and_batches_keep_their_order() {
-        let batches = vec![batch(2, "a", None), batch(1, "b", None), batch(2, "c", None)];
-        check(batches, &[(1, &["b"]), (2, &["a", "c"])]);
+        let (mut buffer, now) = (Buffer::default(), Instant::now());
+        for batch in [batch(2, "a", None), batch(1, "b", None), batch(2, "c", None)] {
+            buffer.push(batch, now);
+        }
+        assert_eq!((buffer.bytes(), buffer.since()), (3, Some(now)));
+        let expected = [(1, vec!["b".to_owned()]), (2, vec!["a".to_owned(), "c".to_owned()])];
+        assert_eq!(taken(&mut buffer), expected);
     }
 
     #[test]
-    fn a_batch_that_had_to_wait_goes_before_its_successors_only() {
-        let batches = vec![batch(0, "other", None), batch(0, "eleven", Some(11)), batch(0, "ten", Some(10))];
-        check(batches, &[(0, &["other", "ten", "eleven"])]);
-        let wrapped = vec![batch(0, "zero", Some(0)), batch(0, "last", Some(i32::MAX))];
-        check(wrapped, &[(0, &["last", "zero"])]);
-        let repeated = vec![batch(0, "first", Some(5)), batch(0, "again", Some(5))];
-        check(repeated, &[(0, &["first", "again"])]);
+    fn batches_that_had_to_wait_go_before_their_successors() {
+        fn check(came: Vec<Admitted>, waited: Vec<Admitted>, expected: &[&str]) {
+            let (mut buffer, now) = (Buffer::default(), Instant::now());
+            let bytes: u64 = came.iter().chain(&waited).map(Admitted::byte_size).sum();
+            let key = (waited[0].partition, ProducerId(1));
+            for batch in came {
+                buffer.push(batch, now);
+            }
+            buffer.rejoin(key, waited, now);
+            assert_eq!(buffer.bytes(), bytes);
+            let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(taken(&mut buffer), [(0, expected)]);
+        }
+        let twelve = || batch(0, "twelve", Some(12));
+        let waited = || vec![batch(0, "ten", Some(10)), batch(0, "eleven", Some(11))];
+        check(vec![], waited(), &["ten", "eleven"]);
+        check(vec![batch(0, "other", None), twelve()], waited(), &["other", "ten", "eleven", "twelve"]);
+        check(vec![batch(0, "nine", Some(9))], waited(), &["nine", "ten", "eleven"]);
+        check(vec![batch(0, "again", Some(10))], waited(), &["ten", "again", "eleven"]);
+        check(vec![batch(0, "zero", Some(0))], vec![batch(0, "last", Some(i32::MAX))], &["last", "zero"]);
     }
 }

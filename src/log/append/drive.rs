@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::base::task::{Supervisor, TaskError, TaskKind};
-use crate::log::append::buffer::{Admitted, Buffer, PartitionBatches};
+use crate::log::append::buffer::{Admitted, Buffer, PartitionBatches, ProducerKey};
 use crate::log::append::commit::{CommitEnd, Committer, commit_of, resolve};
 use crate::log::append::gauges::Gauges;
-use crate::log::append::hold::{HoldKey, Holds, Watch};
+use crate::log::append::hold::{Holds, Watch};
 use crate::log::append::pace::{Load, Pace, Step};
 use crate::log::append::parts::WriterParts;
 use crate::log::append::settle::{Gap, Settled, settle};
@@ -31,7 +31,7 @@ use crate::object::error::ObjectError;
 enum Event {
     Uploaded(u64, Result<Uploaded, ObjectError>),
     Committed(u64, CommitEnd),
-    Released(HoldKey),
+    Released(ProducerKey),
 }
 
 /// An object on its way.
@@ -333,14 +333,11 @@ impl Driver {
         }
         let since = *batch.gap_since.get_or_insert_with(Instant::now);
         let until = since + self.parts.settings.sequence_gap_wait();
-        match self.holds.hold(batch, beyond, until) {
-            Ok(watch) => {
-                self.gauges.held();
-                if let Some(watch) = watch {
-                    self.watch(watch);
-                }
-            }
-            Err(batch) => batch.answer(Err(refusal.into())),
+        let key = batch.producer_key().filter(|key| Instant::now() < until && self.holds.has_room(key));
+        let Some(key) = key else { return batch.answer(Err(refusal.into())) };
+        self.gauges.held();
+        if let Some(watch) = self.holds.hold(Watch { key, beyond, until }, batch) {
+            self.watch(watch);
         }
     }
 
@@ -363,10 +360,10 @@ impl Driver {
     }
 
     /// Batches that waited try again, once more even when their time is over: the metastore has the last word.
-    fn on_released(&mut self, key: &HoldKey) {
-        let now = Instant::now();
-        for batch in self.holds.release(key) {
-            self.buffer.push(batch, now);
+    fn on_released(&mut self, key: &ProducerKey) {
+        let waited = self.holds.release(key);
+        if !waited.is_empty() {
+            self.buffer.rejoin(*key, waited, Instant::now());
         }
     }
 

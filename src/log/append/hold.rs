@@ -7,24 +7,25 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::log::append::buffer::Admitted;
+use crate::log::append::buffer::{Admitted, ProducerKey, insert_in_sequence};
 use crate::model::offset::Offset;
-use crate::model::producer::ProducerId;
-use crate::model::topic::TopicIdPartition;
 
-/// Whose batches wait where.
-pub(crate) type HoldKey = (TopicIdPartition, ProducerId);
+/// Batches of one producer that may wait in one partition; clients have five in flight.
+const GROUP_BATCHES_MAX: usize = 64;
+
+/// Producers that may wait, over all partitions. What is beyond is refused at once, as every gap could be.
+const GROUPS_MAX: usize = 1_024;
 
 /// The batches that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    groups: BTreeMap<HoldKey, Vec<Admitted>>,
+    groups: BTreeMap<ProducerKey, Vec<Admitted>>,
 }
 
 /// When a new group of batches may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watch {
-    pub key: HoldKey,
+    pub key: ProducerKey,
     /// As soon as the partition's high watermark is beyond this: what was missing may be there now.
     pub beyond: Offset,
     /// At the latest then.
@@ -36,33 +37,38 @@ impl Holds {
         self.groups.is_empty()
     }
 
+    /// Whether there is room for one more batch of a producer.
+    pub(crate) fn has_room(&self, key: &ProducerKey) -> bool {
+        match self.groups.get(key) {
+            Some(group) => group.len() < GROUP_BATCHES_MAX,
+            None => self.groups.len() < GROUPS_MAX,
+        }
+    }
+
     /// A newly admitted batch whose predecessors wait here waits with them; any other is handed back.
     pub(crate) fn join(&mut self, mut batch: Admitted) -> Option<Admitted> {
-        let Some(group) = batch.producer_id().and_then(|id| self.groups.get_mut(&(batch.partition, id))) else {
+        if self.groups.is_empty() {
             return Some(batch);
-        };
+        }
+        let Some(key) = batch.producer_key().filter(|key| self.has_room(key)) else { return Some(batch) };
+        let Some(group) = self.groups.get_mut(&key) else { return Some(batch) };
         let Some(first) = group.first().filter(|first| batch.follows(first)) else { return Some(batch) };
         batch.gap_since = first.gap_since;
-        insert(group, batch);
+        insert_in_sequence(group, batch);
         None
     }
 
-    /// Takes a batch that the metastore refused for the gap before it, at a time when the partition ended at
-    /// `beyond`. Says what to watch for when it is the first of its group.
-    ///
-    /// # Errors
-    /// Hands the batch back when it names no producer, or its time, `until`, is over.
-    pub(crate) fn hold(&mut self, batch: Admitted, beyond: Offset, until: Instant) -> Result<Option<Watch>, Admitted> {
-        let Some(producer_id) = batch.producer_id().filter(|_| Instant::now() < until) else { return Err(batch) };
-        let key = (batch.partition, producer_id);
-        let group = self.groups.entry(key).or_default();
+    /// Takes a batch that the metastore refused for the gap before it. Says what to watch for when it is the first of
+    /// its group.
+    pub(crate) fn hold(&mut self, watch: Watch, batch: Admitted) -> Option<Watch> {
+        let group = self.groups.entry(watch.key).or_default();
         let is_new = group.is_empty();
-        insert(group, batch);
-        Ok(is_new.then_some(Watch { key, beyond, until }))
+        insert_in_sequence(group, batch);
+        is_new.then_some(watch)
     }
 
     /// Takes a group out, in order of sequence.
-    pub(crate) fn release(&mut self, key: &HoldKey) -> Vec<Admitted> {
+    pub(crate) fn release(&mut self, key: &ProducerKey) -> Vec<Admitted> {
         self.groups.remove(key).unwrap_or_default()
     }
 
@@ -70,9 +76,4 @@ impl Holds {
     pub(crate) fn release_all(&mut self) -> Vec<Admitted> {
         std::mem::take(&mut self.groups).into_values().flatten().collect()
     }
-}
-
-fn insert(group: &mut Vec<Admitted>, batch: Admitted) {
-    let place = group.iter().position(|other| other.follows(&batch)).unwrap_or(group.len());
-    group.insert(place, batch);
 }

@@ -16,16 +16,16 @@
 //! When a stage fails: what can not be uploaded is refused (nothing was sequenced). A commit in doubt is resolved
 //! however long it takes, while the commits behind it wait and their callers time out. A fenced agent stops.
 
-pub(crate) mod admit;
-pub(crate) mod buffer;
-pub(crate) mod commit;
-pub(crate) mod drive;
-pub(crate) mod gauges;
-pub(crate) mod hold;
-pub(crate) mod pace;
+pub mod admit;
+pub mod buffer;
+pub mod commit;
+pub mod drive;
+pub mod gauges;
+pub mod hold;
+pub mod pace;
 pub mod parts;
 pub mod pressure;
-pub(crate) mod settle;
-pub(crate) mod upload;
+pub mod settle;
+pub mod upload;
 pub mod values;
 pub mod writer;

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::config::log::LogSettings;
 
+/// However small the budget is, it is looked at again after this long.
+const PAUSE_LONGEST: Duration = Duration::from_secs(3_600);
+
 /// What there is to decide about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -48,6 +51,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// Starts with a full bucket of PUTs.
     pub(crate) fn new(settings: LogSettings, now: Instant) -> Self {
+        // A bucket that can not hold one token would never let anything through.
+        let settings = LogSettings { puts_burst: settings.puts_burst.max(1.0), ..settings };
         let tokens = settings.puts_burst;
         Self { settings, tokens, counted_at: now }
     }
@@ -55,7 +60,7 @@ impl Pace {
     /// What to do now. Does not change anything; [`Pace::spend`] does.
     pub(crate) fn step(&self, load: Load, now: Instant) -> Step {
         let Some(since) = load.since else { return Step::Wait };
-        if load.uploads >= self.settings.uploads_max {
+        if load.uploads >= self.settings.uploads_max.max(1) {
             return Step::Wait;
         }
         if load.bytes >= self.settings.object_bytes_max || load.draining {
@@ -84,7 +89,8 @@ impl Pace {
             return now;
         }
         // A microsecond more, so that rounding can not wake us just too early for ever.
-        now + Duration::from_secs_f64(missing / self.settings.puts_per_second) + Duration::from_micros(1)
+        let pause = Duration::try_from_secs_f64(missing / self.settings.puts_per_second).unwrap_or(PAUSE_LONGEST);
+        now + pause.min(PAUSE_LONGEST) + Duration::from_micros(1)
     }
 }
 

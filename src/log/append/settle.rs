@@ -54,9 +54,13 @@ pub(crate) fn settle(uploaded: &Uploaded, batches: Vec<PartitionBatches>, receip
 
 fn settle_range(settled: &mut Settled, position: u64, batches: Vec<Admitted>, range: RangeReceipt) {
     let RangeReceipt { partition, bounds, batches: receipts, extents } = range;
-    settled.cached.extend(extents.iter().map(|extent| (extent.bytes, slices_of(extent, position, &batches))));
+    settled.cached.extend(slices_of(&extents, position, &batches));
     settled.unanswered += batches.len().saturating_sub(receipts.len());
-    for (batch, receipt) in batches.into_iter().zip(receipts) {
+    // Where the partition ended when a batch was refused: where the next one that was taken begins.
+    let mut ended_at = bounds.high_watermark;
+    let mut ends: Vec<Offset> = receipts.iter().rev().map(|receipt| end_before(receipt, &mut ended_at)).collect();
+    ends.reverse();
+    for ((batch, receipt), beyond) in batches.into_iter().zip(receipts).zip(ends) {
         match receipt {
             BatchReceipt::Appended { base_offset, append_time }
             | BatchReceipt::Duplicate { base_offset, append_time } => {
@@ -66,7 +70,7 @@ fn settle_range(settled: &mut Settled, position: u64, batches: Vec<Admitted>, ra
             }
             BatchReceipt::Refused(refusal @ BatchRefusal::OutOfOrderSequence { .. }) => {
                 let refusal = failure_of(&batch, refusal);
-                settled.gaps.push(Gap { batch, beyond: bounds.high_watermark, refusal });
+                settled.gaps.push(Gap { batch, beyond, refusal });
             }
             BatchReceipt::Refused(refusal) => {
                 let failure = failure_of(&batch, refusal);
@@ -80,16 +84,29 @@ fn settle_range(settled: &mut Settled, position: u64, batches: Vec<Admitted>, ra
     }
 }
 
-/// The batches of a range that begins at `position` which lie in `extent`.
-fn slices_of(extent: &Extent, mut position: u64, batches: &[Admitted]) -> Vec<Bytes> {
-    let mut slices = Vec::new();
-    for batch in batches {
-        if position >= extent.bytes.position && position < extent.bytes.end() {
-            slices.push(batch.records.clone());
-        }
-        position += batch.byte_size();
+/// The partition's end just before a batch, from its end after it; walks backwards.
+fn end_before(receipt: &BatchReceipt, ended_at: &mut Offset) -> Offset {
+    if let BatchReceipt::Appended { base_offset, .. } = receipt {
+        *ended_at = *base_offset;
     }
-    slices
+    *ended_at
+}
+
+/// The batches of a range that begins at `position`, by the extents that they became; both are in order.
+fn slices_of(extents: &[Extent], mut position: u64, batches: &[Admitted]) -> Vec<(ByteRange, Vec<Bytes>)> {
+    let mut found: Vec<(ByteRange, Vec<Bytes>)> = Vec::with_capacity(extents.len());
+    let mut batches = batches.iter().peekable();
+    for extent in extents {
+        let mut slices = Vec::new();
+        while let Some(batch) = batches.next_if(|_| position < extent.bytes.end()) {
+            if position >= extent.bytes.position {
+                slices.push(batch.records.clone());
+            }
+            position += batch.byte_size();
+        }
+        found.push((extent.bytes, slices));
+    }
+    found
 }
 
 fn failure_of(batch: &Admitted, refusal: BatchRefusal) -> Failure {

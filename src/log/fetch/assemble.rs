@@ -284,7 +284,7 @@ mod tests {
     fn bytes_that_are_not_what_the_extent_promises_are_an_error() {
         let stored = batch(10, 10);
         let mut assembly = Assembly::new(limits());
-        assert!(assembly.push(&extent(0, 8), &[stored.clone()]).is_err());
+        assert!(assembly.push(&extent(0, 8), std::slice::from_ref(&stored)).is_err());
         assert!(assembly.push(&extent(0, 9), &[stored.slice(..stored.len() - 1)]).is_err());
         assert_eq!(assembly.bytes(), 0);
     }

@@ -57,7 +57,7 @@ pub(crate) struct Locator {
 impl Locator {
     /// One answer per wanted partition, in order.
     pub(crate) async fn locate(&self, wanted: &[Wanted]) -> Vec<Located> {
-        let mut found: Vec<Option<Located>> = wanted.iter().map(|wanted| self.from_tail(wanted)).collect();
+        let mut found: Vec<Option<Located>> = wanted.iter().map(|wanted| self.look(wanted)).collect();
         let missing: Vec<Wanted> =
             wanted.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(wanted, _)| *wanted).collect();
         if !missing.is_empty() {
@@ -77,7 +77,7 @@ impl Locator {
         self.ask(&[*wanted]).await.into_iter().next().unwrap_or_else(unanswered)
     }
 
-    fn from_tail(&self, wanted: &Wanted) -> Option<Located> {
+    fn look(&self, wanted: &Wanted) -> Option<Located> {
         judge(wanted, self.tail.view(wanted.partition, wanted.offset, wanted.bytes_max)?)
     }
 

@@ -11,9 +11,9 @@
 //! - Waiting costs nothing: news of a commit wake the reader, nobody polls.
 //! - Payload bytes are shared from the cache to the socket; only headers, and batches hardly longer, are copied.
 
-pub(crate) mod assemble;
-pub(crate) mod load;
-pub(crate) mod locate;
-pub(crate) mod plan;
+pub mod assemble;
+pub mod load;
+pub mod locate;
+pub mod plan;
 pub mod reader;
 pub mod values;

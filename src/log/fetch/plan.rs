@@ -30,7 +30,8 @@ pub(crate) fn is_enough(request: &FetchRequest, located: &[Located]) -> bool {
             }
         }
     }
-    bytes >= u64::from(request.bytes_min)
+    // More than the answer may hold is never waited for.
+    bytes >= u64::from(request.bytes_min.min(request.bytes_max))
 }
 
 /// Chooses the extents to read, at most about `bytes_max` bytes.
@@ -92,7 +93,7 @@ mod tests {
             partitions: (0..).zip(partition_bytes_max).map(partition).collect(),
             bytes_min,
             wait_max: Duration::ZERO,
-            bytes_max: 0,
+            bytes_max: u32::MAX,
             read_committed: false,
         }
     }

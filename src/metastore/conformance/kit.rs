@@ -153,12 +153,8 @@ impl Bench {
 
     /// A follower of the feed that has seen everything so far.
     pub async fn follow(&self) -> Follower {
-        let mut follower = Follower { metastore: Arc::clone(&self.metastore), position: FeedPosition::default() };
-        while !follower.pull(Duration::ZERO).await.is_empty() {}
-        let mut before = FeedPosition::default();
-        while std::mem::replace(&mut before, follower.position) != follower.position {
-            follower.pull(Duration::ZERO).await;
-        }
+        let mut follower = Follower::new(Arc::clone(&self.metastore));
+        follower.catch_up().await;
         follower
     }
 }
@@ -177,6 +173,23 @@ impl std::fmt::Debug for Follower {
 }
 
 impl Follower {
+    /// A follower at the beginning.
+    #[must_use]
+    pub fn new(metastore: Arc<dyn Metastore>) -> Self {
+        Self { metastore, position: FeedPosition::default() }
+    }
+
+    /// Skips everything so far.
+    pub async fn catch_up(&mut self) {
+        loop {
+            let before = self.position;
+            self.pull(Duration::ZERO).await;
+            if self.position == before {
+                return;
+            }
+        }
+    }
+
     /// One page.
     pub async fn pull(&mut self, wait: Duration) -> Vec<FeedEntry> {
         let page = self.metastore.feed(self.position, wait).await.expect("the feed can be read");

@@ -11,6 +11,7 @@
 
 pub mod batch_index;
 pub mod catalog;
+pub mod equivalence;
 pub mod kit;
 pub mod object_ledger;
 pub mod reading;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::base::clock::Timestamp;
 use crate::metastore::batch_index::BatchIndex;
 use crate::metastore::error::{MetastoreError, Result};
+use crate::metastore::feed::follow;
 use crate::metastore::memory::state::{ObjectRecord, PartitionLog, RECEIPTS_KEPT, State};
 use crate::metastore::memory::store::MemoryMetastore;
 use crate::metastore::sequencing::{sequence_range, unknown_partition_receipt};
@@ -53,28 +54,11 @@ impl BatchIndex for MemoryMetastore {
     }
 
     async fn feed(&self, after: FeedPosition, wait: Duration) -> Result<FeedPage> {
-        let mut news = self.news.subscribe();
-        let page = || -> Result<FeedPage> {
+        let page = || {
             let state = self.step()?;
             Ok(state.feed.page(after, state.topics.version()))
         };
-        let wait_for_news = async {
-            loop {
-                // Mark what is known as seen before looking, so that nothing between the two is missed.
-                news.borrow_and_update();
-                let page = page()?;
-                if page.reset || page.position != after {
-                    return Ok(page);
-                }
-                if news.changed().await.is_err() {
-                    return Ok(page);
-                }
-            }
-        };
-        match tokio::time::timeout(wait, wait_for_news).await {
-            Ok(found) => found,
-            Err(_elapsed) => page(),
-        }
+        follow(self.news.subscribe(), after, wait, page).await
     }
 
     async fn expire_producers(&self, idle: Duration) -> Result<u64> {

@@ -62,7 +62,8 @@ impl Address {
         }
         let options = format!(
             "{} -c search_path={schema} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} \
-             -c idle_in_transaction_session_timeout=30000 -c default_transaction_isolation=read\\ committed -c jit=off",
+             -c idle_in_transaction_session_timeout=30000 -c default_transaction_isolation=read\\ committed -c jit=off \
+             -c plan_cache_mode=force_generic_plan",
             config.get_options().unwrap_or_default()
         );
         config.options(options.trim_start());

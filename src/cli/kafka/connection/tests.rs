@@ -2,9 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{
-    ApiVersionsResponse, FetchRequest, HeartbeatRequest, HeartbeatResponse, RequestHeader,
-};
+use kafka_protocol::messages::{ApiVersionsResponse, FetchRequest, HeartbeatRequest, HeartbeatResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -30,4 +30,8 @@ pub fn decide(
 }
 
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
 mod tests;

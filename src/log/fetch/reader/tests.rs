@@ -8,6 +8,7 @@ use super::*;
 use crate::base::clock::Timestamp;
 use crate::log::kit::{START, World, appended, batch, fetch, records, request};
 use crate::metastore::batch_index::BatchIndex;
+use crate::metastore::catalog::Catalog;
 use crate::metastore::values::LogStartMove;
 use crate::model::offset::Offset;
 use crate::record::batch::RecordBatch;
@@ -274,4 +275,22 @@ async fn many_consumers_share_one_read_of_an_object() {
     let reads = (0..100).map(|_| reader.read(world.partition(0), 0));
     assert!(futures::future::join_all(reads).await.iter().all(|found| found.len() == 1));
     assert_eq!(reader.gets(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_a_topic_ends_the_wait_for_it() {
+    let world = World::new().await;
+    let agent = world.agent(1, settings()).await;
+    agent.append(world.partition(0), &["a"]).await.expect("appended");
+    let mut waiting = fetch(world.partition(0), 1);
+    waiting.wait_max = Duration::from_secs(60);
+    let start = Instant::now();
+    let delete = async {
+        tokio::time::sleep(ms(100)).await;
+        world.metastore.delete_topics(vec![world.topic_id]).await.expect("available")
+    };
+    let (outcome, _) = futures::join!(agent.reader.fetch(waiting), delete);
+    assert_eq!(condition(one(outcome)), Some(Condition::UnknownTopicOrPartition));
+    assert!(start.elapsed() < ms(200), "{:?}", start.elapsed());
+    assert_eq!(agent.tail.extent_count(), 0);
 }

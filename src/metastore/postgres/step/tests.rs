@@ -63,7 +63,7 @@ proptest! {
     fn a_changed_byte_is_noticed(ranges in proptest::collection::vec(range(), 0..3), at in any::<usize>(), bit in 0..8) {
         let mut body = encode(&ranges);
         let at = at % body.len();
-        body[at] ^= 1 << bit;
+        body[at] ^= 1_u8 << bit;
         prop_assert!(decode(&body).is_err());
     }
 }
