@@ -31,7 +31,7 @@ pub struct Synonym {
     /// The name.
     pub name: &'static str,
     /// The value under that name.
-    pub value: Option<String>,
+    pub value: String,
     /// Where it comes from.
     pub source: Source,
 }
@@ -55,17 +55,17 @@ impl Row {
     /// The row whose value is the first synonym's.
     fn of(definition: &'static Definition, read_only: bool, synonyms: Vec<Synonym>) -> Self {
         let (value, source) =
-            synonyms.first().map_or((None, Source::Default), |first| (first.value.clone(), first.source));
+            synonyms.first().map_or((None, Source::Default), |first| (Some(first.value.clone()), first.source));
         Self { definition, value, source, read_only, synonyms }
     }
 }
 
 fn set(name: &'static str, entries: Option<&Configs>, source: Source) -> Option<Synonym> {
-    entries?.get(name).map(|value| Synonym { name, value: Some(value.clone()), source })
+    entries?.get(name).map(|value| Synonym { name, value: value.clone(), source })
 }
 
-fn default(definition: &Definition, name: &'static str) -> Synonym {
-    Synonym { name, value: definition.default.map(str::to_owned), source: Source::Default }
+fn default(definition: &Definition, name: &'static str) -> Option<Synonym> {
+    definition.default.map(|value| Synonym { name, value: value.to_owned(), source: Source::Default })
 }
 
 /// A topic's configuration, sorted by name.
@@ -75,7 +75,7 @@ pub fn topic_rows(topic: &Configs, cluster: Option<&Configs>) -> Vec<Row> {
         let shared_name = definition.broker_name.unwrap_or(definition.name);
         let own = set(definition.name, Some(topic), Source::Topic);
         let shared = set(shared_name, cluster, Source::Cluster);
-        Row::of(definition, false, own.into_iter().chain(shared).chain([default(definition, shared_name)]).collect())
+        Row::of(definition, false, own.into_iter().chain(shared).chain(default(definition, shared_name)).collect())
     });
     rows.collect()
 }
@@ -98,7 +98,7 @@ pub fn broker_rows(node: &NodeRecord, defaults: &BrokerDefaults, log_dir: &str, 
         let name = definition.name;
         let shared = set(name, cluster, Source::Cluster);
         let own = set(name, Some(&settings), Source::Settings);
-        let synonyms = shared.into_iter().chain(own).chain([default(definition, name)]).collect();
+        let synonyms = shared.into_iter().chain(own).chain(default(definition, name)).collect();
         Row::of(definition, topic_config_of(name).is_none(), synonyms)
     });
     rows.collect()
@@ -128,7 +128,7 @@ fn settings(node: &NodeRecord, defaults: &BrokerDefaults, log_dir: &str) -> Conf
 pub fn group_rows(group: &Configs, apis: &[ApiSpec]) -> Vec<Row> {
     let rows = GROUP_CONFIGS.iter().filter(|definition| is_served(definition, apis)).map(|definition| {
         let own = set(definition.name, Some(group), Source::Group);
-        Row::of(definition, false, own.into_iter().chain([default(definition, definition.name)]).collect())
+        Row::of(definition, false, own.into_iter().chain(default(definition, definition.name)).collect())
     });
     rows.collect()
 }

@@ -91,7 +91,7 @@ fn row_answer(row: Row, request: &DescribeConfigsRequest, version: i16) -> Descr
     let synonyms = row.synonyms.into_iter().filter(|_| request.include_synonyms).map(|synonym| {
         DescribeConfigsSynonym::default()
             .with_name(text(synonym.name))
-            .with_value(synonym.value.map(text))
+            .with_value(Some(text(synonym.value)))
             .with_source(synonym.source as i8)
     });
     let result = DescribeConfigsResourceResult::default()
