@@ -23,7 +23,7 @@ pub enum Audience {
 pub fn start(audience: Audience) {
     let default = match audience {
         Audience::Command => "warn",
-        Audience::Service => "info,slatedb=warn,object_store=warn",
+        Audience::Service => "warn,towpath=info",
     };
     let chosen = FILTER_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
     let (filter, complaint) = match chosen.map(|text| EnvFilter::try_new(&text).map_err(|error| (text, error))) {
