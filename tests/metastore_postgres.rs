@@ -6,17 +6,22 @@
 
 mod kit;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kit::cutter::{Cut, Cutter};
 use kit::postgres::postgres;
+use proptest::prelude::*;
+use towpath::base::clock::SystemClock;
 use towpath::base::task::Supervisor;
+use towpath::metastore::conformance::equivalence::compare;
 use towpath::metastore::conformance::kit::{
     Bench, appended, body, duplicate, new_node, partition, plain, produced, range,
 };
 use towpath::metastore::conformance::suite;
 use towpath::metastore::error::MetastoreError;
+use towpath::metastore::memory::store::MemoryMetastore;
 use towpath::metastore::postgres::store::open;
 use towpath::metastore::store::Metastore;
 use towpath::metastore::values::{
@@ -65,6 +70,40 @@ async fn keeps_the_contract() {
     }
     agent.stop().await;
     assert!(broken.is_empty(), "broken: {broken:#?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Random steps are answered as the specification answers them, also when another agent goes on in between.
+    #[test]
+    fn postgres_equals_memory(choices in prop::collection::vec(any::<u64>(), 1..250)) {
+        if let Some(server) = postgres() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let url = server.url();
+                let memory = Arc::new(MemoryMetastore::new(Arc::new(SystemClock)));
+                let first = Agent::start(&url, 2).await;
+                let others: Arc<Mutex<Vec<Agent>>> = Arc::default();
+                let kept = Arc::clone(&others);
+                let reopen = move || -> BoxFuture<'static, Arc<dyn Metastore>> {
+                    let (url, kept) = (url.clone(), Arc::clone(&kept));
+                    Box::pin(async move {
+                        let agent = Agent::start(&url, 2).await;
+                        let metastore = Arc::clone(&agent.metastore);
+                        kept.lock().expect("not poisoned").push(agent);
+                        metastore
+                    })
+                };
+                compare(&choices, memory, Arc::clone(&first.metastore), Some(&reopen)).await;
+                first.stop().await;
+                let others = std::mem::take(&mut *others.lock().expect("not poisoned"));
+                for agent in others {
+                    agent.stop().await;
+                }
+            });
+        }
+    }
 }
 
 // ---------------------------------------------------------------- races

@@ -148,6 +148,7 @@ LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
     newest  bigint;
+    horizon bigint;
     bound   bigint;
     removed bigint;
 BEGIN
@@ -160,10 +161,11 @@ BEGIN
     IF newest IS NULL THEN
         RETURN 0;
     END IF;
+    horizon := feed_horizon_of_writers();
     -- Oldest first and never past one that is too young: what is gone is gone from the beginning.
     SELECT max(position), count(*) INTO bound, removed
       FROM (SELECT position, bool_and(committed_at < p_before) OVER (ORDER BY position, step_id) AS old
-              FROM (SELECT position, step_id, committed_at FROM steps WHERE position < least(newest, feed_horizon())
+              FROM (SELECT position, step_id, committed_at FROM steps WHERE position < least(newest, horizon)
                      ORDER BY position, step_id LIMIT p_limit) oldest) s
      WHERE s.old;
     IF removed = 0 THEN
