@@ -31,8 +31,10 @@ pub struct Bench {
     pub metastore: Arc<dyn Metastore>,
     /// A node that may commit.
     pub node: NodeIdentity,
-    tag: Uuid,
-    rng: Rng,
+    /// What makes its names its own.
+    pub tag: Uuid,
+    /// Where fresh identities come from.
+    pub rng: Rng,
 }
 
 impl std::fmt::Debug for Bench {

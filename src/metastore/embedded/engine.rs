@@ -67,8 +67,10 @@ impl Ground {
         let poll_interval = Duration::from_millis(self.settings.poll_interval_ms.max(1));
         let clear =
             |min_age| Some(GarbageCollectorDirectoryOptions { interval: Some(CLEAR_EVERY), min_age, dry_run: false });
+        // Tables are merged rarely: nobody waits for it.
+        let merge_interval = poll_interval * 5;
         let worker = CompactionWorkerOptions {
-            compactions_poll_interval: poll_interval,
+            compactions_poll_interval: merge_interval,
             max_concurrent_compactions: 1,
             max_subcompactions: 1,
             max_fetch_tasks: 1,
@@ -86,8 +88,8 @@ impl Ground {
             l0_flush_parallelism: 1,
             max_unflushed_bytes: UNFLUSHED_BYTES_MAX,
             compactor_options: Some(CompactorOptions {
-                poll_interval,
-                commit_compacted_interval: poll_interval,
+                poll_interval: merge_interval,
+                commit_compacted_interval: merge_interval,
                 max_concurrent_compactions: 1,
                 worker: Some(worker),
                 ..CompactorOptions::default()

@@ -123,14 +123,16 @@ impl EmbeddedMetastore {
         F: for<'step> FnOnce(&'step mut Step) -> BoxFuture<'step, Result<T>> + Send + 'static,
     {
         self.check_open()?;
-        let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.0);
-        self.0.supervisor.spawn(TaskKind::Feed, "embedded metastore step", async move {
-            // Nobody listens any more when the caller gave up; the step is done all the same.
-            let _ = answer.send(shared.run(run).await);
-            Ok(())
-        });
         let durable = async {
+            // The lock is fair: steps take place in the order in which they were first polled.
+            let core = Arc::clone(&shared.core).lock_owned().await;
+            let (answer, answered) = oneshot::channel();
+            self.0.supervisor.spawn(TaskKind::Feed, "embedded metastore step", async move {
+                // Nobody listens any more when the caller gave up; the step is done all the same.
+                let _ = answer.send(shared.run(core, run).await);
+                Ok(())
+            });
             let lost = |_| MetastoreError::Unknown("the step was dropped with its task".to_owned());
             let (ticket, outcome) = answered.await.map_err(lost)?;
             if let Some(ticket) = ticket {
@@ -177,14 +179,13 @@ impl EmbeddedMetastore {
 }
 
 impl Shared {
-    async fn run<T, F>(self: &Arc<Self>, run: F) -> (Option<Ticket>, Result<T>)
+    async fn run<T, F>(self: &Arc<Self>, mut core: OwnedMutexGuard<Core>, run: F) -> (Option<Ticket>, Result<T>)
     where
         F: for<'step> FnOnce(&'step mut Step) -> BoxFuture<'step, Result<T>>,
     {
-        let core = match self.ready_core().await {
-            Ok(core) => core,
-            Err(error) => return (None, Err(error)),
-        };
+        if let Err(error) = self.make_ready(&mut core).await {
+            return (None, Err(error));
+        }
         let mut step = match Step::begin(core, self.clock.now()) {
             Ok(step) => step,
             Err(error) => return (None, Err(error)),
@@ -203,9 +204,8 @@ impl Shared {
         }
     }
 
-    /// The core, once it can take a step.
-    async fn ready_core(self: &Arc<Self>) -> Result<OwnedMutexGuard<Core>> {
-        let mut core = Arc::clone(&self.core).lock_owned().await;
+    /// Sees to it that the core can take a step.
+    async fn make_ready(self: &Arc<Self>, core: &mut Core) -> Result<()> {
         // Whoever queued for the lock while the metastore was closed must not reopen it.
         if self.closed.load(Ordering::Acquire) {
             return Err(MetastoreError::Unavailable("the metastore is closed".to_owned()));
@@ -214,13 +214,13 @@ impl Shared {
             return Err(fenced());
         }
         if core.broken || core.db.status().close_reason.is_some() {
-            self.read_anew(&mut core).await?;
+            self.read_anew(core).await?;
         }
         if core.waiting_bytes > WAITING_BYTES_MAX {
             let reason = "the object store has not taken the last writes yet".to_owned();
             return Err(MetastoreError::Unavailable(reason));
         }
-        Ok(core)
+        Ok(())
     }
 
     /// Drops what is in memory and opens the store again, unless another agent has done so.
