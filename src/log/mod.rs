@@ -8,3 +8,5 @@ pub mod tail;
 
 #[cfg(test)]
 pub(crate) mod kit;
+#[cfg(test)]
+mod storm;
