@@ -9,3 +9,5 @@ pub mod tail;
 
 #[cfg(test)]
 pub(crate) mod kit;
+#[cfg(test)]
+mod storm;
