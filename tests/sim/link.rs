@@ -20,6 +20,7 @@ use towpath::model::offset::Offset;
 use towpath::model::topic::{TopicId, TopicIdPartition};
 use uuid::Uuid;
 
+use crate::trace::note;
 use crate::world::Mutant;
 
 /// How bad a link is; probabilities per call.
@@ -148,7 +149,10 @@ fn shift_offsets(receipt: &mut CommitReceipt) {
 macro_rules! across {
     ($self:ident, $method:ident ( $($argument:expr),* )) => {{
         let inner = Arc::clone(&$self.inner);
-        $self.call(async move { inner.$method($($argument),*).await }).await
+        note(concat!("-> ", stringify!($method)));
+        let answer = $self.call(async move { inner.$method($($argument),*).await }).await;
+        note(if answer.is_ok() { concat!("<- ", stringify!($method)) } else { concat!("<! ", stringify!($method)) });
+        answer
     }};
 }
 

@@ -11,6 +11,7 @@ use crate::checker::{Anomaly, check};
 use crate::clients::{SimConsumer, SimObserver, SimProducer};
 use crate::faults::{heal_all, nemesis};
 use crate::history::{History, Operation, SendOutcome};
+use crate::trace;
 use crate::world::{Mutant, World};
 
 /// What a run consists of.
@@ -54,6 +55,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime can be built").block_on(async move {
+        trace::begin();
         let rng = Rng::from_seed(seed);
         let world = World::build(rng.clone(), &plan).await;
         let mut clients = Vec::new();
@@ -83,7 +85,7 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
         }
         let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         SimConsumer { world: reader, number: u32::MAX, rng: own }.read_to_end().await;
-        Outcome { history: world.history(), trace: world.trace() }
+        Outcome { history: world.history(), trace: trace::end() }
     })
 }
 

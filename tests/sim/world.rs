@@ -1,7 +1,6 @@
 //! A cluster in one thread and in virtual time: agents, bucket, metastore, and the weather between them.
 
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,12 +22,12 @@ use towpath::metastore::values::NewTopic;
 use towpath::model::node::{Endpoint, NodeId};
 use towpath::model::topic::{TopicId, TopicName};
 use towpath::object::store::ObjectStorage;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::clients::partition;
 use crate::history::{Event, History, Moment, Operation, Partition};
 use crate::link::{Linked, Weather};
 use crate::runs::Plan;
+use crate::trace::note;
 use crate::toxic_store::{Climate, ToxicStore};
 
 /// One agent's place: the agent, if it runs, and what stands between it and the rest.
@@ -48,7 +47,6 @@ pub(crate) struct World {
     slots: Mutex<Vec<Slot>>,
     began: Instant,
     history: Mutex<History>,
-    trace: Mutex<Xxh3>,
     stop: CancellationToken,
     rng: Rng,
     mutant: Option<Mutant>,
@@ -109,7 +107,6 @@ impl World {
             // Simulated clients never repeat a send whose outcome they do not know unless it carries a sequence, so a
             // value at two offsets is the system's doing in either case.
             history: Mutex::new(History { idempotent: true, ..History::default() }),
-            trace: Mutex::new(Xxh3::new()),
             stop: CancellationToken::new(),
             rng,
             mutant,
@@ -154,7 +151,7 @@ impl World {
         };
         // A start that fails in bad weather is tried again by whoever restarts the agent.
         if let Ok(core) = Core::start(&settings, environment, Supervisor::default()).await {
-            self.note(&format!("agent {index} started"));
+            note(&format!("agent {index} started"));
             self.slots.lock().expect("whole")[index].running = Some((core, CancellationToken::new()));
         }
     }
@@ -163,7 +160,7 @@ impl World {
     pub(crate) fn crash(&self, index: usize) {
         let running = self.slots.lock().expect("whole")[index].running.take();
         if let Some((core, alive)) = running {
-            self.note(&format!("agent {index} crashed"));
+            note(&format!("agent {index} crashed"));
             alive.cancel();
             core.kill();
         }
@@ -184,19 +181,19 @@ impl World {
 
     /// Changes what stands between an agent and the metastore.
     pub(crate) fn set_weather(&self, index: usize, weather: Weather) {
-        self.note(&format!("agent {index} has {weather:?}"));
+        note(&format!("agent {index} has {weather:?}"));
         *self.slots.lock().expect("whole")[index].weather.lock().expect("whole") = weather;
     }
 
     /// Changes what stands between an agent and the bucket.
     pub(crate) fn set_climate(&self, index: usize, climate: Climate) {
-        self.note(&format!("agent {index} has {climate:?}"));
+        note(&format!("agent {index} has {climate:?}"));
         self.slots.lock().expect("whole")[index].store.set_climate(climate);
     }
 
     /// Shifts an agent's clock.
     pub(crate) fn skew(&self, index: usize, skew_ms: i64) {
-        self.note(&format!("agent {index} skewed by {skew_ms}"));
+        note(&format!("agent {index} skewed by {skew_ms}"));
         self.slots.lock().expect("whole")[index].clock.skew(skew_ms);
     }
 
@@ -243,23 +240,8 @@ impl World {
 
     pub(crate) fn record(&self, called: Moment, operation: Operation) {
         let returned = self.moment();
-        self.note(&format!("{called} {returned} {operation:?}"));
+        note(&format!("{called} {returned} {operation:?}"));
         self.history.lock().expect("whole").push(called, returned, operation);
-    }
-
-    /// Adds a line to what must be the same for the same seed.
-    pub(crate) fn note(&self, line: &str) {
-        let now = self.began.elapsed().as_micros();
-        let mut trace = self.trace.lock().expect("whole");
-        trace.write(&now.to_be_bytes());
-        trace.write(line.as_bytes());
-        if std::env::var_os("TOWPATH_SIM_TRACE").is_some() {
-            eprintln!("{now:>12} {line}");
-        }
-    }
-
-    pub(crate) fn trace(&self) -> u64 {
-        self.trace.lock().expect("whole").digest()
     }
 
     pub(crate) fn stopping(&self) -> bool {
