@@ -75,13 +75,6 @@ impl LaunchedAgent {
         StorageUse::of(&self.inner.storage.counters())
     }
 
-    /// A handle that goes on telling while the agent is moved or stopped.
-    #[must_use]
-    pub fn storage_meter(&self) -> impl Fn() -> StorageUse + Send + Sync + use<> {
-        let storage = self.inner.storage.clone();
-        move || StorageUse::of(&storage.counters())
-    }
-
     /// Resolves with the reason when the agent can not go on.
     pub async fn failed(&self) -> String {
         self.inner.failed().await

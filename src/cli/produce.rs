@@ -122,12 +122,19 @@ pub async fn run(context: &mut Context, args: &ProduceArgs) -> Result<()> {
     Ok(())
 }
 
+/// A record that waits for its batch.
+struct PendingRecord {
+    partition: i32,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
 /// Records on their way into batches.
 struct Sender<'a> {
     args: &'a ProduceArgs,
     producer: TopicProducer,
     partitioner: Partitioner,
-    pending: Vec<(i32, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pending: Vec<PendingRecord>,
     bytes: usize,
     records: u64,
     batches: u64,
@@ -185,7 +192,7 @@ impl Sender<'_> {
             self.flush(clock).await?;
         }
         self.bytes += size;
-        self.pending.push((partition, key, value));
+        self.pending.push(PendingRecord { partition, key, value });
         Ok(())
     }
 
@@ -195,18 +202,18 @@ impl Sender<'_> {
         self.bytes = 0;
         self.partitioner.next_batch();
         // Stable: records of one partition keep their order.
-        pending.sort_by_key(|(partition, ..)| *partition);
+        pending.sort_by_key(|record| record.partition);
         let headers: Vec<(&[u8], Option<&[u8]>)> =
             self.args.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes()))).collect();
-        for records in pending.chunk_by(|one, other| one.0 == other.0) {
-            let partition = records.first().map_or(0, |(partition, ..)| *partition);
+        for records in pending.chunk_by(|one, other| one.partition == other.partition) {
+            let partition = records.first().map_or(0, |record| record.partition);
             let mut batch = self.producer.batch(partition);
             let timestamp = clock.now();
-            for (_, key, value) in records {
+            for record in records {
                 batch.push(&NewRecord {
                     timestamp,
-                    key: key.as_deref(),
-                    value: value.as_deref(),
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
                     headers: headers.clone(),
                 });
             }

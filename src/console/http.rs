@@ -34,7 +34,7 @@ pub struct ConsoleState {
 /// When the address can not be bound.
 pub async fn start(supervisor: &Supervisor, listen: &str, state: ConsoleState) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
-    Ok(serve(supervisor, listener, state)?)
+    serve(supervisor, listener, state)
 }
 
 /// Serves on a socket that is bound already. Answers its address.
