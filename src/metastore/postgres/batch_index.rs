@@ -10,7 +10,7 @@ use crate::metastore::batch_index::BatchIndex;
 use crate::metastore::error::Result;
 use crate::metastore::postgres::convert::{column, count, only, signed, unsigned_column};
 use crate::metastore::postgres::error::Effect;
-use crate::metastore::postgres::store::PostgresMetastore;
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::values::{
     CommitObject, CommitReceipt, Extent, ExtentQuery, FeedPage, FeedPosition, LogStartMove, LogStartReceipt,
     PartitionBounds, PartitionExtents, TimeQuery, TimeTarget,

@@ -12,8 +12,8 @@ use crate::metastore::catalog::Catalog;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::postgres::convert::{column, only, unsigned_column};
 use crate::metastore::postgres::error::{Effect, Failure};
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::postgres::pool::settle;
-use crate::metastore::postgres::store::PostgresMetastore;
 use crate::metastore::values::{
     CatalogRefusal, CatalogSnapshot, CatalogVersion, ConfigChange, ConfigResource, Configs, NewNode, NewTopic,
     NodeRecord, ProducerIdBlock, TopicRecord,

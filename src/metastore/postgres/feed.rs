@@ -6,11 +6,9 @@
 //! agent die between the two, others find the news by looking now and then.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket};
@@ -21,19 +19,17 @@ use crate::base::backoff::Backoff;
 use crate::base::rng::Rng;
 use crate::base::task::TaskError;
 use crate::metastore::error::Result;
+use crate::metastore::postgres::bell::Bell;
 use crate::metastore::postgres::convert::{column, only, unsigned, unsigned_column};
 use crate::metastore::postgres::error::{Effect, describe};
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::postgres::pool::{Address, Database, greet};
 use crate::metastore::postgres::step::{StepColumns, decode, entries};
-use crate::metastore::postgres::store::PostgresMetastore;
 use crate::metastore::values::{CatalogVersion, FeedPage, FeedPosition};
 use crate::model::object::ObjectKey;
 
 /// How many steps one page holds, besides those that share the last one's position.
 const PAGE_STEPS: i64 = 256;
-/// How long between two looks at least: however many agents commit, and however often, each costs the database
-/// only so much.
-const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 /// How often to look without having been woken: only a lost notification makes that find anything.
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How often to look while no notification can arrive.
@@ -51,47 +47,6 @@ const RECEIPTS_KEPT_MS: i64 = 2 * 3_600_000;
 /// At least so many entries are kept; readers rely on 10,000.
 const STEPS_KEPT: i32 = 10_000;
 const TRIMMED_MAX: i32 = 5_000;
-
-/// Wakes those who wait for news, here and on other agents. Cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Bell(Arc<BellInner>);
-
-#[derive(Debug, Default)]
-struct BellInner {
-    /// Counts wake-ups.
-    rung: watch::Sender<u64>,
-    /// Other agents are to be told.
-    outgoing: Notify,
-    /// Notifications of other agents arrive.
-    listening: AtomicBool,
-    /// When the feed was looked at last.
-    looked: Mutex<Option<Instant>>,
-}
-
-impl Bell {
-    /// There are news: wakes readers here, and soon elsewhere.
-    pub(super) fn ring(&self) {
-        self.heard();
-        self.0.outgoing.notify_one();
-    }
-
-    /// Returns when it is time to look again, at once unless somebody looked a moment ago.
-    async fn pace(&self, deadline: Instant) {
-        let next = {
-            let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let next = looked.map_or(now, |last| last + LOOK_INTERVAL).min(deadline).max(now);
-            *looked = Some(next);
-            next
-        };
-        sleep_until(next).await;
-    }
-
-    /// Wakes readers here.
-    pub(super) fn heard(&self) {
-        self.0.rung.send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
 
 // ---------------------------------------------------------------- reading
 

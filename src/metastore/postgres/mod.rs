@@ -21,11 +21,13 @@
 //! and one session listens).
 
 mod batch_index;
+mod bell;
 mod catalog;
 mod commit;
 mod convert;
 mod error;
 mod feed;
+mod handle;
 mod migrate;
 mod object_ledger;
 mod plan;

@@ -8,7 +8,7 @@ use crate::metastore::error::Result;
 use crate::metastore::object_ledger::ObjectLedger;
 use crate::metastore::postgres::convert::{column, key_texts, only, signed, unsigned_column};
 use crate::metastore::postgres::error::Effect;
-use crate::metastore::postgres::store::PostgresMetastore;
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::values::ObjectState;
 use crate::model::object::ObjectKey;
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::postgres::convert::{column, only, unsigned, unsigned_column};
 use crate::metastore::postgres::error::Effect;
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::postgres::plan::DocumentColumns;
-use crate::metastore::postgres::store::PostgresMetastore;
 use crate::metastore::state_store::StateStore;
 use crate::metastore::values::{Document, DocumentKey, DocumentKind, DocumentVersion, DocumentWrite};
 

@@ -1,28 +1,20 @@
-//! The metastore itself: opening and closing it.
+//! Opens a metastore in PostgreSQL.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio_postgres::NoTls;
-use tokio_util::sync::CancellationToken;
 
 use crate::base::rng::Rng;
 use crate::base::task::{Supervisor, TaskKind};
 use crate::config::metastore::PostgresSettings;
 use crate::metastore::error::{MetastoreError, Result};
+use crate::metastore::postgres::bell::Bell;
 use crate::metastore::postgres::error::describe;
-use crate::metastore::postgres::feed::{Bell, keep_listening, keep_trimming};
+use crate::metastore::postgres::feed::{keep_listening, keep_trimming};
+use crate::metastore::postgres::handle::PostgresMetastore;
 use crate::metastore::postgres::migrate::migrate;
 use crate::metastore::postgres::pool::{Address, Database, greet};
 use crate::metastore::store::Metastore;
-
-/// A metastore in PostgreSQL.
-#[derive(Debug)]
-pub(super) struct PostgresMetastore {
-    pub(super) database: Database,
-    pub(super) bell: Bell,
-    stop: CancellationToken,
-}
 
 /// Opens the metastore at `url` with at most `pool_size` connections, and one more that listens for news.
 ///
@@ -76,20 +68,5 @@ async fn prepare(address: &Address) -> Result<()> {
             Ok(()) => MetastoreError::Unavailable("the connection was closed".to_owned()),
             Err(error) => unavailable(error),
         }),
-    }
-}
-
-#[async_trait]
-impl Metastore for PostgresMetastore {
-    fn backend(&self) -> &'static str {
-        "postgres"
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.stop.cancel();
-        self.database.close();
-        // Wake those who wait for news: there will be none.
-        self.bell.heard();
-        Ok(())
     }
 }
