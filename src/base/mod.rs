@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod crc;
+pub mod latest;
 pub mod metrics;
 pub mod rng;
 pub mod task;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use crate::base::latest;
 
 use crate::metastore::error::Result;
 use crate::metastore::values::{CatalogVersion, FeedEntry, FeedPage, FeedPosition};
@@ -65,7 +65,7 @@ impl FeedLog {
 /// # Errors
 /// Those of `page`.
 pub async fn follow(
-    mut news: watch::Receiver<FeedPosition>,
+    mut news: latest::Receiver<FeedPosition>,
     after: FeedPosition,
     wait: Duration,
     page: impl Fn() -> Result<FeedPage>,

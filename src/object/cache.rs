@@ -10,12 +10,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::base::latest;
 use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::watch;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use crate::base::crc::crc32c_of;
@@ -63,7 +63,7 @@ struct Inner {
     tail: Memory,
     cold: Memory,
     /// Loads under way. An entry is held by exactly one [`Flight`], which removes it however it ends.
-    flights: Mutex<BTreeMap<Entry, watch::Receiver<Option<Outcome>>>>,
+    flights: Mutex<BTreeMap<Entry, latest::Receiver<Option<Outcome>>>>,
     hits: Counter,
     misses: Counter,
     corrupt: Counter,
@@ -131,7 +131,7 @@ impl RangeCache {
             }
             for (index, mut flight) in waits {
                 if let Ok(landed) = flight.wait_for(Option::is_some).await {
-                    outcomes[index].clone_from(&landed);
+                    outcomes[index] = landed;
                 }
             }
         }
@@ -159,12 +159,12 @@ impl RangeCache {
         }
     }
 
-    fn claim(&self, entry: Entry) -> Result<Flight, watch::Receiver<Option<Outcome>>> {
+    fn claim(&self, entry: Entry) -> Result<Flight, latest::Receiver<Option<Outcome>>> {
         let mut flights = self.flights();
         if let Some(theirs) = flights.get(&entry) {
             return Err(theirs.clone());
         }
-        let (landing, flight) = watch::channel(None);
+        let (landing, flight) = latest::channel(None);
         flights.insert(entry.clone(), flight);
         Ok(Flight { cache: self.clone(), entry, landing })
     }
@@ -208,7 +208,7 @@ impl RangeCache {
         self.0.bytes.set(i64::try_from(bytes.saturating_mul(WEIGHT_UNIT_BYTES)).unwrap_or(i64::MAX));
     }
 
-    fn flights(&self) -> MutexGuard<'_, BTreeMap<Entry, watch::Receiver<Option<Outcome>>>> {
+    fn flights(&self) -> MutexGuard<'_, BTreeMap<Entry, latest::Receiver<Option<Outcome>>>> {
         // Insert and remove leave the map valid at every step.
         self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,7 +217,7 @@ impl RangeCache {
 enum Boarding {
     Remembered(Slices),
     Ours(Flight),
-    Theirs(watch::Receiver<Option<Outcome>>),
+    Theirs(latest::Receiver<Option<Outcome>>),
 }
 
 /// The claim on a range: whoever holds it loads. Dropped without landing, it wakes those who wait, and one of them
@@ -225,7 +225,7 @@ enum Boarding {
 struct Flight {
     cache: RangeCache,
     entry: Entry,
-    landing: watch::Sender<Option<Outcome>>,
+    landing: latest::Sender<Option<Outcome>>,
 }
 
 impl Flight {

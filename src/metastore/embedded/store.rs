@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::latest;
 use crate::base::task::{Supervisor, TaskKind};
 use crate::metastore::embedded::core::{Core, Step};
 use crate::metastore::embedded::engine::{Ground, fenced, is_fenced, read_error, write_error};
@@ -45,7 +46,7 @@ pub(super) struct Shared {
     view: ArcSwap<View>,
     progress: watch::Sender<Progress>,
     feed: Mutex<FeedLog>,
-    pub(super) news: watch::Sender<FeedPosition>,
+    pub(super) news: latest::Sender<FeedPosition>,
     closed: AtomicBool,
     /// The node that registered last, to name who is fenced.
     node_id: AtomicI32,
@@ -106,7 +107,7 @@ impl EmbeddedMetastore {
             view: ArcSwap::from_pointee(view),
             progress: watch::Sender::new(progress),
             feed: Mutex::new(FeedLog::starting_at(position)),
-            news: watch::Sender::new(position),
+            news: latest::Sender::new(position),
             closed: AtomicBool::new(false),
             node_id: AtomicI32::new(-1),
         })))

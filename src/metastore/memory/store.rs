@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::base::latest;
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::metastore::error::{MetastoreError, Result};
@@ -17,14 +17,14 @@ pub struct MemoryMetastore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     /// Where the feed ends, for those who wait for news.
-    pub(super) news: watch::Sender<FeedPosition>,
+    pub(super) news: latest::Sender<FeedPosition>,
 }
 
 impl MemoryMetastore {
     /// An empty metastore whose time is `clock`'s.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default(), news: watch::Sender::default() }
+        Self { clock, state: Mutex::default(), news: latest::Sender::default() }
     }
 
     /// The state, for one step: everything a step does happens under one guard, so that it is atomic.
