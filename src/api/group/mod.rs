@@ -7,6 +7,8 @@ pub mod delete_groups;
 pub mod describe_groups;
 pub mod heartbeat;
 pub mod join_group;
+#[cfg(test)]
+mod kit;
 pub mod leave_group;
 pub mod list_groups;
 pub mod names;

@@ -116,3 +116,50 @@ fn partition_commit(partition: TopicIdPartition, request: &OffsetCommitRequestPa
         metadata: request.committed_metadata.as_ref().map(names::text).unwrap_or_else(|| "".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::group::kit::Kit;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
+    use kafka_protocol::protocol::{Encodable, StrBytes};
+
+    fn request(topic: &'static str, partitions: &[i32]) -> OffsetCommitRequest {
+        let partition =
+            |&index: &i32| OffsetCommitRequestPartition::default().with_partition_index(index).with_committed_offset(7);
+        let topic = OffsetCommitRequestTopic::default()
+            .with_name(StrBytes::from_static_str(topic).into())
+            .with_partitions(partitions.iter().map(partition).collect());
+        OffsetCommitRequest::default()
+            .with_group_id(StrBytes::from_static_str("g").into())
+            .with_generation_id_or_member_epoch(-1)
+            .with_retention_time_ms(-1)
+            .with_topics(vec![topic])
+    }
+
+    fn codes(response: &OffsetCommitResponse) -> Vec<i16> {
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.map(|partition| partition.error_code).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_exists_is_committed_and_the_rest_refused() {
+        let kit = Kit::new().await;
+        let answer = async |version, request| {
+            let response = answer(version, &kit.groups, &kit.catalog, request).await;
+            response.encode(&mut BytesMut::new(), version).unwrap();
+            codes(&response)
+        };
+        assert_eq!(answer(2, request("t", &[0, 2, 1, -1])).await, [0, 3, 0, 3]);
+        assert_eq!(answer(9, request("none", &[0])).await, [3]);
+        assert_eq!(answer(9, request("not legal!", &[0])).await, [3]);
+        let member = |group: &'static str| {
+            let request = request("t", &[0]).with_generation_id_or_member_epoch(1);
+            request.with_group_id(StrBytes::from_static_str(group).into())
+        };
+        assert_eq!(answer(8, member("unknown")).await, [22]);
+        assert_eq!(answer(9, member("unknown")).await, [69]);
+        assert_eq!(answer(9, member("g")).await, [25]);
+    }
+}

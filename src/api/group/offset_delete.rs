@@ -78,3 +78,29 @@ async fn answer(groups: &GroupService, catalog: &CatalogCache, request: OffsetDe
     });
     OffsetDeleteResponse::default().with_topics(topics.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::group::kit::Kit;
+    use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+    use kafka_protocol::protocol::StrBytes;
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_groups_and_unknown_partitions_are_told_apart() {
+        let kit = Kit::new().await;
+        let partition = |index| OffsetDeleteRequestPartition::default().with_partition_index(index);
+        let topic = OffsetDeleteRequestTopic::default()
+            .with_name(StrBytes::from_static_str("t").into())
+            .with_partitions(vec![partition(5), partition(0)]);
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(StrBytes::from_static_str("g").into())
+            .with_topics(vec![topic]);
+        let response = answer(&kit.groups, &kit.catalog, request.clone()).await;
+        assert_eq!((response.error_code, response.topics.len()), (69, 0));
+        kit.make_group("g").await;
+        let response = answer(&kit.groups, &kit.catalog, request).await;
+        let codes: Vec<_> = response.topics[0].partitions.iter().map(|partition| partition.error_code).collect();
+        assert_eq!((response.error_code, codes), (0, vec![3, 0]));
+    }
+}

@@ -212,3 +212,113 @@ fn group_of_many(answer: GroupAnswer) -> OffsetFetchResponseGroup {
 fn fields(committed: Option<&CommittedOffset>) -> (i64, i32, &str) {
     committed.map_or((-1, -1, ""), |committed| (committed.offset.0, committed.leader_epoch, &committed.metadata))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::group::kit::Kit;
+    use crate::coordinator::group::values::{MemberClaim, OffsetCommit, PartitionCommit};
+    use crate::model::group::GenerationId;
+    use crate::model::offset::Offset;
+    use crate::model::topic::PartitionIndex;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::offset_fetch_request::{
+        OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    };
+    use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+    /// Partition 1 of `t` is committed at 42.
+    async fn committed() -> Kit {
+        let kit = Kit::new().await;
+        let commit = PartitionCommit {
+            partition: TopicIdPartition::new(kit.topic_id, PartitionIndex(1)),
+            offset: Offset(42),
+            leader_epoch: 3,
+            metadata: "note".into(),
+        };
+        let claim =
+            MemberClaim { group_id: "g".into(), member_id: "".into(), instance_id: None, generation: GenerationId(-1) };
+        let commit = OffsetCommit { claim, knows_group_id_not_found: true, retention: None, partitions: vec![commit] };
+        kit.groups.commit_offsets(commit).await.unwrap();
+        kit
+    }
+
+    fn request(version: i16, topic: Option<&'static str>) -> OffsetFetchRequest {
+        let group_id: WireGroupId = StrBytes::from_static_str("g").into();
+        let name = |name| WireTopicName::from(StrBytes::from_static_str(name));
+        if version >= 8 {
+            let topics = topic.map(|topic| {
+                vec![OffsetFetchRequestTopics::default().with_name(name(topic)).with_partition_indexes(vec![0, 1])]
+            });
+            let group = OffsetFetchRequestGroup::default().with_group_id(group_id).with_topics(topics);
+            return OffsetFetchRequest::default().with_groups(vec![group]).with_topics(None);
+        }
+        let topics = topic.map(|topic| {
+            vec![OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![0, 1])]
+        });
+        OffsetFetchRequest::default().with_group_id(group_id).with_topics(topics)
+    }
+
+    /// Error at the top, and (topic, partition, offset, metadata, error) of every partition.
+    type Seen = (i16, Vec<(String, i32, i64, String, i16)>);
+
+    async fn over_the_wire(kit: &Kit, version: i16, topic: Option<&'static str>) -> Seen {
+        let response = answer(version, &kit.groups, &kit.catalog, request(version, topic)).await;
+        let mut frame = BytesMut::new();
+        response.encode(&mut frame, version).unwrap();
+        let response = OffsetFetchResponse::decode(&mut frame.freeze(), version).unwrap();
+        let text = |text: &Option<StrBytes>| text.as_ref().unwrap().to_string();
+        let mut seen = Vec::new();
+        for topic in &response.topics {
+            for p in &topic.partitions {
+                let name = topic.name.to_string();
+                seen.push((name, p.partition_index, p.committed_offset, text(&p.metadata), p.error_code));
+            }
+        }
+        for topic in response.groups.iter().flat_map(|group| &group.topics) {
+            for p in &topic.partitions {
+                let name = topic.name.to_string();
+                seen.push((name, p.partition_index, p.committed_offset, text(&p.metadata), p.error_code));
+            }
+        }
+        let top = response.groups.first().map_or(response.error_code, |group| group.error_code);
+        (top, seen)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_version_shows_what_was_committed() {
+        let kit = committed().await;
+        let none = |topic: &str, index| (topic.to_owned(), index, -1, String::new(), 0);
+        let note = ("t".to_owned(), 1, 42, "note".to_owned(), 0);
+        for version in OffsetFetch::SPEC.min..=OffsetFetch::SPEC.max {
+            let expected = (0, vec![none("t", 0), note.clone()]);
+            assert_eq!(over_the_wire(&kit, version, Some("t")).await, expected, "v{version}");
+            let expected = (0, vec![none("unknown", 0), none("unknown", 1)]);
+            assert_eq!(over_the_wire(&kit, version, Some("unknown")).await, expected, "v{version}");
+            if version >= 2 {
+                assert_eq!(over_the_wire(&kit, version, None).await, (0, vec![note.clone()]), "v{version}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn offsets_of_a_topic_that_came_back_are_gone() {
+        let kit = committed().await;
+        kit.recreate_topic().await;
+        let none = |index| ("t".to_owned(), index, -1, String::new(), 0);
+        assert_eq!(over_the_wire(&kit, 9, Some("t")).await, (0, vec![none(0), none(1)]));
+        assert_eq!(over_the_wire(&kit, 9, None).await, (0, Vec::new()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_of_the_group_stand_where_the_version_has_a_place() {
+        let kit = committed().await;
+        kit.leaves_home();
+        let failed = |index| ("t".to_owned(), index, -1, String::new(), 16);
+        assert_eq!(over_the_wire(&kit, 1, Some("t")).await, (0, vec![failed(0), failed(1)]));
+        for version in 2..=9 {
+            assert_eq!(over_the_wire(&kit, version, Some("t")).await, (16, Vec::new()), "v{version}");
+            assert_eq!(over_the_wire(&kit, version, None).await, (16, Vec::new()), "v{version}");
+        }
+    }
+}

@@ -4,19 +4,18 @@ use std::collections::BTreeSet;
 
 use tracing::info;
 
-use crate::coordinator::group::classic::rules::RetentionBase;
 use crate::coordinator::group::classic::state::{ClassicGroup, Turn};
 use crate::coordinator::group::command::{Reply, tell};
 use crate::coordinator::group::commits::check;
 use crate::coordinator::group::context::condition_of;
+use crate::coordinator::group::expiry::Expiry;
 use crate::coordinator::group::offsets;
 use crate::coordinator::group::shard::Shard;
 use crate::coordinator::group::values::{
     CommitOutcome, CommittedOffset, Effects, GroupState, OffsetCommit, OffsetDelete, PartitionCommit,
 };
-use crate::metastore::values::{CatalogSnapshot, DocumentChange, DocumentKey, DocumentPut, DocumentWrite, Expect};
+use crate::metastore::values::{DocumentChange, DocumentKey, DocumentPut, DocumentWrite, Expect};
 use crate::model::error::Condition;
-use crate::model::topic::TopicIdPartition;
 
 /// How many documents one step deletes: enough for almost every group, small enough for every metastore.
 const DELETIONS_MAX: usize = 1_000;
@@ -103,18 +102,16 @@ impl Shard {
         let committed = committed.map_err(|error| condition_of(&error))?;
         // The catalog is read after the offsets: a topic that is not in it was deleted after the commit.
         let catalog = self.context.parts.catalog.refresh().await.map_err(|error| condition_of(&error))?;
-        let now = self.context.now();
         let retention = self.context.parts.settings.offsets_retention();
+        let expiry = Expiry { now: self.context.now().wall, retention };
         let Some(group) = self.group.as_ref().filter(|group| group.state != GroupState::Dead) else { return Ok(()) };
-        let has_expired = |base: RetentionBase, offset: &CommittedOffset| base.has_expired(offset, retention, now.wall);
-        let expired = expired(group, &committed, &catalog, has_expired);
-        let ends = expired.len() == committed.len() && is_deserted(group);
-        if expired.is_empty() && !ends {
+        let expired = expiry.judge(group, &committed, &catalog);
+        if expired.is_nothing() {
             return Ok(());
         }
-        info!(group = %self.group_id, offsets = expired.len(), group_ends = ends, "offsets expired");
-        let keys = expired.iter().map(|partition| offsets::offset_key(&self.group_id, *partition)).collect();
-        self.delete_documents(keys, ends).await
+        info!(group = %self.group_id, offsets = expired.offsets.len(), group_ends = expired.group, "offsets expired");
+        let keys = expired.offsets.iter().map(|partition| offsets::offset_key(&self.group_id, *partition)).collect();
+        self.delete_documents(keys, expired.group).await
     }
 
     /// Deletes documents, the group's own last if it ends. Every step checks that this is still the home.
@@ -151,26 +148,4 @@ impl Shard {
         }
         Ok(())
     }
-}
-
-/// Whether nobody is in the group or about to be.
-fn is_deserted(group: &ClassicGroup) -> bool {
-    group.state == GroupState::Empty && group.pending_join.is_empty()
-}
-
-/// The offsets of a group that may go: of topics that are gone, and of those that nobody subscribes to once their
-/// time is up.
-#[must_use]
-pub fn expired(
-    group: &ClassicGroup,
-    committed: &[(TopicIdPartition, CommittedOffset)],
-    catalog: &CatalogSnapshot,
-    has_expired: impl Fn(RetentionBase, &CommittedOffset) -> bool,
-) -> Vec<TopicIdPartition> {
-    let base = group.retention_base();
-    let may_go = |(partition, offset): &(TopicIdPartition, CommittedOffset)| {
-        let Some(topic) = catalog.topics_by_id.get(&partition.topic_id) else { return true };
-        base.is_some_and(|base| has_expired(base, offset)) && !group.may_subscribe_to(topic.name.as_str())
-    };
-    committed.iter().filter(|entry| may_go(entry)).map(|(partition, _)| *partition).collect()
 }

@@ -162,7 +162,8 @@ impl Registry {
     /// The way to a group's shard; `start` makes the shard when none runs.
     pub fn shard_of(&self, group_id: &GroupId, start: impl FnOnce() -> mpsc::Sender<Command>) -> mpsc::Sender<Command> {
         let mut entries = lock(&self.0);
-        if let Some(entry) = entries.get(group_id) {
+        // A closed way leads to a shard that died; another one takes its place.
+        if let Some(entry) = entries.get(group_id).filter(|entry| !entry.commands.is_closed()) {
             return entry.commands.clone();
         }
         let commands = start();

@@ -20,6 +20,7 @@ pub mod commits;
 pub mod committing;
 pub mod context;
 pub mod document;
+pub mod expiry;
 pub mod member;
 pub mod offsets;
 pub mod run;

@@ -71,7 +71,12 @@ impl GroupService {
     pub async fn heartbeat(&self, claim: MemberClaim) -> Result<(), Condition> {
         let group_id = claim.group_id.clone();
         named(&group_id)?;
-        self.ask(&group_id, |reply| Command::Heartbeat(claim, reply)).await.unwrap_or(Err(Condition::NotCoordinator))
+        let answer = self.ask(&group_id, |reply| Command::Heartbeat(claim, reply)).await;
+        match answer.unwrap_or(Err(Condition::NotCoordinator)) {
+            // While the group loads, every member lives: its session starts with the load.
+            Err(Condition::CoordinatorLoadInProgress) => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// Removes members.
@@ -141,10 +146,16 @@ impl GroupService {
     /// # Errors
     /// When the metastore can not be asked.
     pub async fn list(&self) -> Result<Vec<GroupListing>, Condition> {
-        let stored = upkeep::stored_groups(&self.0).await.map_err(|error| condition_of(&error))?;
+        let mut listings = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = upkeep::stored_groups(&self.0, after).await.map_err(|error| condition_of(&error))?;
+            listings.extend(page.groups.iter().map(|group| (group.group_id.clone(), group.listing())));
+            let Some(last) = page.last else { break };
+            after = Some(last);
+        }
         // What memory knows is newer than what was just read.
-        let listings = stored.into_iter().chain(self.0.registry.listings());
-        let listings: BTreeMap<_, _> = listings.map(|listing| (listing.group_id.clone(), listing)).collect();
+        listings.extend(self.0.registry.listings().into_iter().map(|listing| (listing.group_id.clone(), listing)));
         Ok(listings.into_values().collect())
     }
 

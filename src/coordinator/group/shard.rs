@@ -19,7 +19,7 @@ use crate::coordinator::group::commits::CommitQueue;
 use crate::coordinator::group::context::Context;
 use crate::coordinator::group::document;
 use crate::coordinator::group::values::{
-    Answer, Effects, GroupListing, GroupState, JoinOutcome, JoinRefused, LeaveOutcome, SyncOutcome, Ticket,
+    Answer, Effects, GroupState, JoinOutcome, JoinRefused, LeaveOutcome, SyncOutcome, Ticket,
 };
 use crate::metastore::error::Result as MetastoreResult;
 use crate::metastore::values::{DocumentKey, DocumentVersion};
@@ -139,10 +139,6 @@ impl Shard {
         if group.state == GroupState::Dead {
             return self.context.registry.unnote(&self.group_id);
         }
-        self.context.registry.note(GroupListing {
-            group_id: self.group_id.clone(),
-            protocol_type: group.protocol_type.clone().unwrap_or_else(|| "".into()),
-            state: group.state,
-        });
+        self.context.registry.note(group.listing());
     }
 }

@@ -8,15 +8,18 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::base::task::{TaskError, TaskKind};
+use crate::coordinator::group::classic::state::ClassicGroup;
 use crate::coordinator::group::command::Command;
 use crate::coordinator::group::context::Context;
 use crate::coordinator::group::document;
-use crate::coordinator::group::offsets::PAGE_DOCUMENTS_MAX;
-use crate::coordinator::group::values::GroupListing;
+use crate::coordinator::group::expiry::Expiry;
+use crate::coordinator::group::offsets;
 use crate::metastore::error::Result;
 use crate::metastore::values::{Document, DocumentKind};
 use crate::model::group::GroupId;
 
+/// How many group documents one page of a listing holds: those of large groups may hold hundreds of kilobytes.
+const PAGE_GROUPS_MAX: u32 = 100;
 /// How often the membership is looked at: a parked JoinGroup of a moved group waits at most this much longer.
 const HOMES_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -68,51 +71,57 @@ pub async fn expire_offsets(
     }
 }
 
+/// Looks through the stored groups without loading them, and has their shards do what is to be done.
 async fn expire_round(context: &Context, send: &impl AsyncFn(GroupId, Command)) -> Result<()> {
     context.refresh_time().await?;
-    for listing in stored_groups(context).await? {
-        let (reply, done) = oneshot::channel();
-        send(listing.group_id.clone(), Command::Expire(reply)).await;
-        if let Ok(Err(condition)) = done.await {
-            debug!(group = %listing.group_id, %condition, "expiry of offsets put off");
+    let mut after = None;
+    loop {
+        let page = stored_groups(context, after).await?;
+        for group in page.groups {
+            let committed = offsets::list(&*context.parts.metastore, &group.group_id).await?;
+            // The catalog is read after the offsets: a topic that is not in it was deleted after the commit.
+            let catalog = context.parts.catalog.refresh().await?;
+            let expiry = Expiry { now: context.now().wall, retention: context.parts.settings.offsets_retention() };
+            if expiry.judge(&group, &committed, &catalog).is_nothing() {
+                continue;
+            }
+            let (reply, done) = oneshot::channel();
+            send(group.group_id.clone(), Command::Expire(reply)).await;
+            if let Ok(Err(condition)) = done.await {
+                debug!(group = %group.group_id, %condition, "expiry of offsets put off");
+            }
         }
+        let Some(last) = page.last else { return Ok(()) };
+        after = Some(last);
     }
-    Ok(())
 }
 
-/// Every stored group whose home is this agent.
+/// Some stored groups whose home is this agent.
+#[derive(Debug)]
+pub struct StoredGroups {
+    /// The groups, as they are stored.
+    pub groups: Vec<ClassicGroup>,
+    /// Go on after this one; `None` at the end.
+    pub last: Option<Arc<str>>,
+}
+
+/// The stored groups whose home is this agent, from after a name on.
 ///
 /// # Errors
 /// When the metastore can not be asked.
-pub async fn stored_groups(context: &Context) -> Result<Vec<GroupListing>> {
-    let mut listings = Vec::new();
-    let mut after = None;
-    loop {
-        let metastore = &context.parts.metastore;
-        let page = metastore.list_documents(DocumentKind::Group, "", after.take(), PAGE_DOCUMENTS_MAX).await?;
-        after = page.last().map(|document| document.key.name.clone());
-        let is_last = page.len() < usize::try_from(PAGE_DOCUMENTS_MAX).unwrap_or(usize::MAX);
-        listings.extend(page.into_iter().filter_map(|document| listing_of(context, document)));
-        if is_last {
-            return Ok(listings);
-        }
-    }
+pub async fn stored_groups(context: &Context, after: Option<Arc<str>>) -> Result<StoredGroups> {
+    let metastore = &context.parts.metastore;
+    let page = metastore.list_documents(DocumentKind::Group, "", after, PAGE_GROUPS_MAX).await?;
+    let is_last = page.len() < usize::try_from(PAGE_GROUPS_MAX).unwrap_or(usize::MAX);
+    let last = page.last().filter(|_| !is_last).map(|document| document.key.name.clone());
+    Ok(StoredGroups { groups: page.into_iter().filter_map(|document| own_group(context, document)).collect(), last })
 }
 
-fn listing_of(context: &Context, document: Document) -> Option<GroupListing> {
+fn own_group(context: &Context, document: Document) -> Option<ClassicGroup> {
     let group_id = GroupId(document.key.name);
     if !context.is_home_of(&group_id) {
         return None;
     }
-    match document::decode(&group_id, document.body, context.now().moment) {
-        Ok(group) => Some(GroupListing {
-            protocol_type: group.protocol_type.unwrap_or_else(|| "".into()),
-            state: group.state,
-            group_id,
-        }),
-        Err(unreadable) => {
-            warn!(group = %group_id, %unreadable, "group left out");
-            None
-        }
-    }
+    let group = document::decode(&group_id, document.body, context.now().moment);
+    group.inspect_err(|unreadable| warn!(group = %group_id, %unreadable, "group left out")).ok()
 }

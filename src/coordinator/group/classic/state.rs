@@ -8,7 +8,8 @@ use crate::config::coordinators::CoordinatorSettings;
 use crate::coordinator::group::member::Member;
 use crate::coordinator::group::subscription;
 use crate::coordinator::group::values::{
-    CONSUMER_PROTOCOL_TYPE, Effects, GroupDescription, GroupState, MemberDescription, Moment, Now, Protocol,
+    CONSUMER_PROTOCOL_TYPE, Effects, GroupDescription, GroupListing, GroupState, MemberDescription, Moment, Now,
+    Protocol,
 };
 use crate::model::error::Condition;
 use crate::model::group::{GenerationId, GroupId, GroupInstanceId, MemberId};
@@ -208,6 +209,16 @@ impl ClassicGroup {
         let sessions = self.members.values().filter_map(|member| member.session_deadline);
         let timers = self.join_timer.map(|timer| timer.due).into_iter().chain(self.sync_deadline);
         sessions.chain(timers).chain(self.pending_join.values().copied()).min()
+    }
+
+    /// The group as ListGroups shows it.
+    #[must_use]
+    pub fn listing(&self) -> GroupListing {
+        GroupListing {
+            group_id: self.group_id.clone(),
+            protocol_type: self.protocol_type.clone().unwrap_or_else(|| "".into()),
+            state: self.state,
+        }
     }
 
     /// The group as DescribeGroups shows it.
