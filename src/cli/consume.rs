@@ -67,6 +67,13 @@ impl Source {
         }
     }
 
+    fn seek(&mut self, partition: &TopicPartition, offset: i64) {
+        match self {
+            Self::Partitions(fetcher) => fetcher.seek(partition, offset),
+            Self::Group(consumer) => consumer.seek(partition, offset),
+        }
+    }
+
     /// Whether everything that was assigned is read up to where it ended when it was first seen.
     fn at_end(&self, ends: &BTreeMap<TopicPartition, (i64, i64)>) -> bool {
         let read = |partition: &TopicPartition| ends.get(partition).is_some_and(|(next, end)| next >= end);
@@ -134,8 +141,10 @@ async fn read_on(mut source: Source, args: &ConsumeArgs, style: Option<&Format>,
             Ok(news) => print(&news, style, printer, &mut left, &mut ends),
             Err(error) => Err(error),
         };
-        if printed.is_err() {
-            break printed;
+        match printed {
+            // What was fetched but not printed must not count as read.
+            Ok(unread) => unread.iter().for_each(|(partition, offset)| source.seek(partition, *offset)),
+            Err(error) => break Err(error),
         }
     };
     // A group whose output was closed under it must not commit what nobody saw.
@@ -145,26 +154,67 @@ async fn read_on(mut source: Source, args: &ConsumeArgs, style: Option<&Format>,
     }
 }
 
+/// Prints what came, `left` records at most. Answers where the rest begins, in partitions that were not printed to
+/// their end.
 fn print(
     news: &[FetchedPartition],
     style: Option<&Format>,
     printer: &mut Printer,
     left: &mut u64,
     ends: &mut BTreeMap<TopicPartition, (i64, i64)>,
-) -> Result<()> {
+) -> Result<Vec<(TopicPartition, i64)>> {
+    let mut unread = Vec::new();
     for fetched in news {
-        for record in &fetched.records {
-            if *left == 0 {
-                break;
-            }
+        let room = usize::try_from(*left).unwrap_or(usize::MAX);
+        for record in fetched.records.iter().take(room) {
             *left -= 1;
             printer.raw(&match style {
                 Some(format) => format.render(&fetched.partition, record),
                 None => envelope(&fetched.partition, record),
             })?;
         }
+        if let Some(first_unread) = fetched.records.get(room) {
+            unread.push((fetched.partition.clone(), first_unread.offset));
+        }
         let entry = ends.entry(fetched.partition.clone()).or_insert((0, fetched.end_offset));
         entry.0 = fetched.next_offset;
     }
-    printer.flush()
+    printer.flush()?;
+    Ok(unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::cli::kafka::records::ConsumedRecord;
+
+    fn fetched(partition: i32, offsets: std::ops::Range<i64>) -> FetchedPartition {
+        let record = |offset| ConsumedRecord {
+            offset,
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some("v".into()),
+            headers: Vec::new(),
+        };
+        FetchedPartition {
+            partition: TopicPartition { topic: "t".into(), partition },
+            next_offset: offsets.end,
+            end_offset: 100,
+            byte_count: 0,
+            records: offsets.map(record).collect(),
+        }
+    }
+
+    #[test]
+    fn what_the_count_cuts_off_stays_unread() {
+        let news = [fetched(0, 10..12), fetched(1, 20..25), fetched(2, 30..31), fetched(3, 40..40)];
+        let format = Format::plain(None, b"\n");
+        let (mut left, mut ends) = (4, BTreeMap::new());
+        let mut printer = Printer::to_writer(Box::new(std::io::sink()), false);
+        let unread = print(&news, Some(&format), &mut printer, &mut left, &mut ends).unwrap();
+        let unread: Vec<_> = unread.iter().map(|(partition, offset)| (partition.partition, *offset)).collect();
+        assert_eq!(unread, [(1, 22), (2, 30)]);
+        assert_eq!(left, 0);
+    }
 }

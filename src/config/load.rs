@@ -145,7 +145,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
     }
     layers.push(environment_layer(&sources.environment, &known)?);
     layers.push(flag_layer(&sources.flags, &known, Origin::Flag)?);
-    extract(layers, &known)
+    extract(layers)
 }
 
 /// Every setting's key with its default, in order of keys; passwords taken out.
@@ -178,12 +178,17 @@ struct Entry {
 }
 
 fn default_values() -> Known {
-    let defaults = Serialized::defaults(Settings::default());
-    let dict = defaults.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default)).unwrap_or_default();
-    let mut known = Vec::new();
-    flatten("", &dict, &mut known);
-    known.sort_by(|one, other| one.0.cmp(&other.0));
-    known
+    values_of(&Settings::default())
+}
+
+/// Every setting with its value, in order of keys.
+fn values_of(settings: &Settings) -> Known {
+    let data = Serialized::defaults(settings).data();
+    let dict = data.ok().and_then(|mut profiles| profiles.remove(&Profile::Default)).unwrap_or_default();
+    let mut values = Vec::new();
+    flatten("", &dict, &mut values);
+    values.sort_by(|one, other| one.0.cmp(&other.0));
+    values
 }
 
 /// Leaves of a tree of tables; an empty table is a leaf (a map without entries).
@@ -260,10 +265,10 @@ fn environment_layer(variables: &[(String, String)], known: &Known) -> Result<La
             }
         }
         let key = rest.to_lowercase().replace("__", ".");
-        let Some((name, default)) = owner_of(&key, known) else {
+        let Some((_, default)) = owner_of(&key, known) else {
             return Err(unknown(nearest(&key, known)));
         };
-        let value = value_of(text, name == &key && matches!(default, Value::String(..)));
+        let value = value_of(text, default);
         let origin = Origin::Environment(variable.clone());
         layer.entries.push(Entry { key, value, text: Some(text.clone()), origin });
     }
@@ -273,22 +278,32 @@ fn environment_layer(variables: &[(String, String)], known: &Known) -> Result<La
 fn flag_layer(flags: &[FlagValue], known: &Known, origin_of: fn(String) -> Origin) -> Result<Layer, LoadError> {
     let mut layer = Layer::default();
     for FlagValue { key, value: text, flag } in flags {
-        let Some((name, default)) = owner_of(key, known) else {
+        let Some((_, default)) = owner_of(key, known) else {
             return Err(LoadError::UnknownKey {
                 key: key.clone(),
                 origin: format!("flag {flag}"),
                 suggestion: nearest(key, known),
             });
         };
-        let value = value_of(text, name == key && matches!(default, Value::String(..)));
+        let value = value_of(text, default);
         let origin = origin_of(flag.clone());
         layer.entries.push(Entry { key: key.clone(), value, text: Some(text.clone()), origin });
     }
     Ok(layer)
 }
 
-fn value_of(text: &str, wants_text: bool) -> Value {
-    if wants_text { Value::from(text) } else { text.parse().unwrap_or_else(|never| match never {}) }
+/// What a text means where `default` stands. An option's default does not show its type: numbers and truth values are
+/// taken for what they look like, until the setting turns out to want text.
+fn value_of(text: &str, default: &Value) -> Value {
+    let parsed = || text.parse::<Value>().unwrap_or_else(|never| match never {});
+    match default {
+        Value::String(..) => Value::from(text),
+        Value::Empty(..) => match parsed() {
+            plain @ (Value::Num(..) | Value::Bool(..)) => plain,
+            _ => Value::from(text),
+        },
+        _ => parsed(),
+    }
 }
 
 impl Provider for Layer {
@@ -322,14 +337,14 @@ fn insert(dict: &mut Dict, key: &str, value: Value) {
     }
 }
 
-fn extract(mut layers: Vec<Layer>, known: &Known) -> Result<Loaded, LoadError> {
+fn extract(mut layers: Vec<Layer>) -> Result<Loaded, LoadError> {
     loop {
         let figment = layers
             .iter()
             .fold(Figment::from(Serialized::defaults(Settings::default())), |figment, layer| figment.merge(layer));
         let error = match figment.extract::<Settings>() {
             Ok(settings) => {
-                let resolved = resolve(&figment, &layers, known);
+                let resolved = resolve(&settings, &layers);
                 return Ok(Loaded { settings, resolved });
             }
             Err(error) => error,
@@ -351,21 +366,18 @@ fn extract(mut layers: Vec<Layer>, known: &Known) -> Result<Loaded, LoadError> {
     }
 }
 
-fn resolve(figment: &Figment, layers: &[Layer], known: &Known) -> Vec<ResolvedSetting> {
-    known
-        .iter()
-        .map(|(key, default)| {
-            let value = figment.find_value(key).unwrap_or_else(|_| default.clone());
-            let section = format!("{key}.");
-            let origin = layers
-                .iter()
-                .rev()
-                .flat_map(|layer| layer.entries.iter().rev())
-                .find(|entry| entry.key == *key || entry.key.starts_with(&section))
-                .map_or(Origin::Default, |entry| entry.origin.clone());
-            ResolvedSetting { key: key.clone(), value: shown(key, &value), origin }
-        })
-        .collect()
+fn resolve(settings: &Settings, layers: &[Layer]) -> Vec<ResolvedSetting> {
+    let resolved = values_of(settings).into_iter().map(|(key, value)| {
+        let section = format!("{key}.");
+        let origin = layers
+            .iter()
+            .rev()
+            .flat_map(|layer| layer.entries.iter().rev())
+            .find(|entry| entry.key == key || entry.key.starts_with(&section))
+            .map_or(Origin::Default, |entry| entry.origin.clone());
+        ResolvedSetting { value: shown(&key, &value), key, origin }
+    });
+    resolved.collect()
 }
 
 /// A value that may be printed: no passwords.

@@ -97,6 +97,13 @@ impl Fetcher {
         &self.positions
     }
 
+    /// Reads a partition on from `offset` instead; no effect on one that is not assigned.
+    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) {
+        if let Some(position) = self.positions.get_mut(partition) {
+            *position = offset;
+        }
+    }
+
     async fn refresh(&mut self) -> Result<()> {
         let mut names: Vec<Arc<str>> = self.positions.keys().map(|partition| Arc::clone(&partition.topic)).collect();
         names.dedup();
@@ -111,6 +118,8 @@ impl Fetcher {
 
     /// Waits for news of any partition, at most as long as the tuning says. Answers one entry per partition that the
     /// brokers spoke of. A broker that is gone is looked for again before this fails.
+    ///
+    /// Cancelling it loses nothing: positions move only when it answers.
     ///
     /// # Errors
     /// When a partition can not be read, or its broker stays away.
@@ -158,6 +167,9 @@ impl Fetcher {
                 let _ = self.refresh().await;
             }
         }
+        for fetched in &news {
+            self.positions.insert(fetched.partition.clone(), fetched.next_offset);
+        }
         Ok(news)
     }
 
@@ -204,7 +216,7 @@ impl Fetcher {
         Ok(stale)
     }
 
-    fn read(&mut self, partition: TopicPartition, from: i64, data: &PartitionData) -> Result<FetchedPartition> {
+    fn read(&self, partition: TopicPartition, from: i64, data: &PartitionData) -> Result<FetchedPartition> {
         let run = data.records.clone().unwrap_or_default();
         let aborted: Vec<(i64, i64)> = data
             .aborted_transactions
@@ -215,7 +227,6 @@ impl Fetcher {
         let found = read(&run, from, &aborted).map_err(|reason| {
             CliError::Failed(format!("reading '{}' partition {}: {reason}", partition.topic, partition.partition))
         })?;
-        self.positions.insert(partition.clone(), found.next_offset);
         let end_offset = if self.tuning.read_committed && data.last_stable_offset >= 0 {
             data.last_stable_offset
         } else {

@@ -106,6 +106,11 @@ impl GroupConsumer {
         self.fetcher.positions().keys().cloned().collect()
     }
 
+    /// Takes back what lies beyond `offset`: it is neither committed nor left out of the next poll.
+    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) {
+        self.fetcher.seek(partition, offset);
+    }
+
     /// Waits for news of this member's partitions. Joins the group first, beats and commits on the way; must be
     /// called at least every few seconds.
     ///

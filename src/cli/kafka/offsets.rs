@@ -152,7 +152,10 @@ pub fn by_leader(
     let mut grouped: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     if let Some(missing) = partitions.iter().find(|wanted| !topic.partitions.iter().any(|p| p.partition == **wanted)) {
         let (name, count) = (&topic.name, topic.partitions.len());
-        return Err(CliError::Usage(format!("topic '{name}' has no partition {missing}, only 0 to {}", count - 1)));
+        return Err(CliError::Usage(format!(
+            "topic '{name}' has no partition {missing}, only 0 to {}",
+            count.saturating_sub(1)
+        )));
     }
     for info in topic.partitions.iter().filter(|info| partitions.is_empty() || partitions.contains(&info.partition)) {
         let leader = brokers.get(&info.leader).ok_or_else(|| {

@@ -104,6 +104,16 @@ fn optional_text_that_looks_like_a_number_stays_text() {
 }
 
 #[test]
+fn text_is_taken_as_it_stands() {
+    let url = "s3://bucket/a,b?endpoint=http://h:1&region=eu west [1]";
+    let loaded = load(&Sources { flags: vec![flag("agent.store", url)], ..Sources::default() }).unwrap();
+    assert_eq!(loaded.settings.agent.store.as_deref(), Some(url));
+    let flags = vec![flag("agent.node_id", "7"), flag("log.puts_per_second", "2")];
+    let loaded = load(&Sources { flags, ..Sources::default() }).unwrap();
+    assert_eq!((loaded.settings.agent.node_id, loaded.settings.log.puts_per_second), (Some(7), 2.0));
+}
+
+#[test]
 fn a_missing_file_is_an_error() {
     let sources = Sources { file: Some(PathBuf::from("/does/not/exist.toml")), ..Sources::default() };
     assert!(load(&sources).unwrap_err().to_string().contains("--config"));
