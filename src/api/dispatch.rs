@@ -16,6 +16,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tracing::error;
 
+use crate::api::access::{alter_client_quotas, create_acls, delete_acls, describe_acls, describe_client_quotas};
 use crate::api::cluster::{api_versions, describe_cluster, describe_topic_partitions, find_coordinator, metadata};
 use crate::api::data::{delete_records, fetch, list_offsets, offset_for_leader_epoch, produce};
 use crate::api::group::{
@@ -25,8 +26,8 @@ use crate::api::group::{
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::services::Services;
 use crate::api::topic::{
-    alter_configs, create_partitions, create_topics, delete_topics, describe_configs, describe_log_dirs, elect_leaders,
-    incremental_alter_configs, list_config_resources, list_partition_reassignments,
+    alter_configs, alter_partition_reassignments, create_partitions, create_topics, delete_topics, describe_configs,
+    describe_log_dirs, elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
 };
 use crate::api::transaction::init_producer_id;
 use crate::wire::guard;
@@ -50,6 +51,7 @@ const CLUSTER: &[Entry] = &[
     serve::<describe_topic_partitions::DescribeTopicPartitions>(),
     serve::<describe_log_dirs::DescribeLogDirs>(),
     serve::<elect_leaders::ElectLeaders>(),
+    serve::<alter_partition_reassignments::AlterPartitionReassignments>(),
     serve::<list_partition_reassignments::ListPartitionReassignments>(),
 ];
 
@@ -113,13 +115,13 @@ const SHARE: &[Entry] = &[
 const ACCESS: &[Entry] = &[
     refuse(ApiKey::SaslHandshake, NOT_YET),
     refuse(ApiKey::SaslAuthenticate, NOT_YET),
-    refuse(ApiKey::DescribeAcls, NOT_YET),
-    refuse(ApiKey::CreateAcls, NOT_YET),
-    refuse(ApiKey::DeleteAcls, NOT_YET),
+    serve::<describe_acls::DescribeAcls>(),
+    serve::<create_acls::CreateAcls>(),
+    serve::<delete_acls::DeleteAcls>(),
     refuse(ApiKey::DescribeUserScramCredentials, NOT_YET),
     refuse(ApiKey::AlterUserScramCredentials, NOT_YET),
-    refuse(ApiKey::DescribeClientQuotas, "there are no quotas"),
-    refuse(ApiKey::AlterClientQuotas, "there are no quotas"),
+    serve::<describe_client_quotas::DescribeClientQuotas>(),
+    serve::<alter_client_quotas::AlterClientQuotas>(),
     refuse(ApiKey::CreateDelegationToken, NO_TOKENS),
     refuse(ApiKey::RenewDelegationToken, NO_TOKENS),
     refuse(ApiKey::ExpireDelegationToken, NO_TOKENS),
@@ -130,7 +132,6 @@ const ACCESS: &[Entry] = &[
 /// clients as well.
 const FOREIGN: &[Entry] = &[
     refuse(ApiKey::AlterReplicaLogDirs, "there are no log directories to move replicas between"),
-    refuse(ApiKey::AlterPartitionReassignments, "there are no replicas to move"),
     refuse(ApiKey::GetTelemetrySubscriptions, NO_TELEMETRY),
     refuse(ApiKey::PushTelemetry, NO_TELEMETRY),
     refuse(ApiKey::UpdateFeatures, "feature levels are not changed by clients"),

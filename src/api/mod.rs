@@ -1,5 +1,6 @@
 //! Floor 6: the Kafka API. One API is one file; the only room that knows request structs and versions.
 
+pub mod access;
 pub mod cluster;
 pub mod data;
 pub mod dispatch;

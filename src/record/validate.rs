@@ -60,15 +60,15 @@ pub fn validate(records: &Bytes, rules: &BatchRules) -> Result<BatchHeader, Inva
     if records.is_empty() {
         return Err(invalid(Condition::InvalidRecord, "a partition's records hold no batch"));
     }
-    let header = BatchHeader::parse(records).map_err(|error| refuse(&error))?;
+    let batch = RecordBatch::parse(records).map_err(|error| refuse(&error))?;
+    if batch.bytes().len() != records.len() {
+        return Err(invalid(Condition::InvalidRecord, "a partition's records hold more than one batch"));
+    }
+    let header = *batch.header();
     if header.byte_size > rules.batch_bytes_max {
         let message =
             format!("record batch of {} bytes is larger than the topic's {}", header.byte_size, rules.batch_bytes_max);
         return Err(invalid(Condition::MessageTooLarge, message));
-    }
-    let batch = RecordBatch::parse(records).map_err(|error| refuse(&error))?;
-    if batch.bytes().len() != records.len() {
-        return Err(invalid(Condition::InvalidRecord, "a partition's records hold more than one batch"));
     }
     batch.verify().map_err(|error| refuse(&error))?;
     check_header(&header, rules)?;
@@ -167,8 +167,12 @@ impl TimestampBounds {
 
 fn refuse(error: &BatchError) -> InvalidBatch {
     let condition = match error {
-        BatchError::Truncated { .. } | BatchError::Length(_) | BatchError::Checksum { .. } => Condition::CorruptMessage,
-        BatchError::Magic(_)
+        BatchError::Length(_) | BatchError::Checksum { .. } => Condition::CorruptMessage,
+        // The formats before 2 exist, they are only no longer taken; a higher number is rubbish.
+        BatchError::Magic(0 | 1) => Condition::InvalidRecord,
+        BatchError::Magic(_) => Condition::CorruptMessage,
+        // What is cut off is no batch to Kafka, and a partition without one is invalid.
+        BatchError::Truncated { .. }
         | BatchError::Span { .. }
         | BatchError::Record(_)
         | BatchError::Decompress(DecompressError::UnknownCodec(_) | DecompressError::Malformed(_)) => {
@@ -241,10 +245,34 @@ mod tests {
         check(Bytes::new(), &rules(), Err(Condition::InvalidRecord));
         check([&batch[..], &batch[..]].concat(), &rules(), Err(Condition::InvalidRecord));
         check([&batch[..], b"x"].concat(), &rules(), Err(Condition::InvalidRecord));
-        check(batch.slice(..batch.len() - 1), &rules(), Err(Condition::CorruptMessage));
-        check(batch.slice(..10), &rules(), Err(Condition::CorruptMessage));
-        check(forged(16, &[1]), &rules(), Err(Condition::InvalidRecord));
+        for bytes in [1, 10, 16, 17, 40, 60, 61, batch.len() - 1] {
+            check(batch.slice(..bytes), &rules(), Err(Condition::InvalidRecord));
+        }
         check(batch, &rules(), Ok(1));
+    }
+
+    #[test]
+    fn lengths_that_lie_are_told_apart_as_kafka_does() {
+        let length = |length: i32| forged(8, &length.to_be_bytes());
+        let real = i32::try_from(length(0).len()).expect("small") - 12;
+        check(length(real), &rules(), Ok(1));
+        // More than is there: cut off, also where so much would be too large.
+        check(length(real + 1), &rules(), Err(Condition::InvalidRecord));
+        check(length(i32::MAX), &rules(), Err(Condition::InvalidRecord));
+        // Less than a header.
+        check(length(48), &rules(), Err(Condition::CorruptMessage));
+        check(length(13), &rules(), Err(Condition::CorruptMessage));
+        check(length(-1), &rules(), Err(Condition::CorruptMessage));
+    }
+
+    #[test]
+    fn old_formats_are_invalid_and_unknown_ones_corrupt() {
+        for magic in [0, 1] {
+            check(forged(16, &[magic]), &rules(), Err(Condition::InvalidRecord));
+        }
+        for magic in [3, 0x7f, 0xff] {
+            check(forged(16, &[magic]), &rules(), Err(Condition::CorruptMessage));
+        }
     }
 
     #[test]

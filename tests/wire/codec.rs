@@ -89,6 +89,7 @@ pub(crate) const CODECS: &[Codec] = &[
     codec::<m::DeleteGroupsRequest>(),
     codec::<m::ElectLeadersRequest>(),
     codec::<m::IncrementalAlterConfigsRequest>(),
+    codec::<m::AlterPartitionReassignmentsRequest>(),
     codec::<m::ListPartitionReassignmentsRequest>(),
     codec::<m::OffsetDeleteRequest>(),
     codec::<m::DescribeClientQuotasRequest>(),

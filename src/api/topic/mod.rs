@@ -1,6 +1,7 @@
 //! Requests about topics and configurations.
 
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod alteration;
 pub mod config_rows;
 pub mod create_partitions;

@@ -115,6 +115,29 @@ pub static ELECT_LEADERS: Message = Message {
     ],
 };
 
+const REASSIGNABLE_PARTITION: &[Field] = &[
+    field(INT32),                          // partition_index
+    field(Kind::Array(&INT32)).nullable(), // replicas
+];
+
+const REASSIGNABLE_TOPIC: &[Field] = &[
+    field(STRING),                   // name
+    structs(REASSIGNABLE_PARTITION), // partitions
+];
+
+/// AlterPartitionReassignments, v0–1.
+pub static ALTER_PARTITION_REASSIGNMENTS: Message = Message {
+    key: 45,
+    min: 0,
+    max: 1,
+    flexible: 0,
+    fields: &[
+        field(INT32),                // timeout_ms
+        field(BOOL).since(1),        // allow_replication_factor_change
+        structs(REASSIGNABLE_TOPIC), // topics
+    ],
+};
+
 const LIST_PARTITION_REASSIGNMENTS_TOPICS: &[Field] = &[
     field(STRING),              // name
     field(Kind::Array(&INT32)), // partition_indexes

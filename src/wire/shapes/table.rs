@@ -41,6 +41,7 @@ pub static REQUESTS: &[&Message] = &[
     &group::DELETE_GROUPS,
     &cluster::ELECT_LEADERS,
     &topic::INCREMENTAL_ALTER_CONFIGS,
+    &cluster::ALTER_PARTITION_REASSIGNMENTS,
     &cluster::LIST_PARTITION_REASSIGNMENTS,
     &group::OFFSET_DELETE,
     &access::DESCRIBE_CLIENT_QUOTAS,
