@@ -77,7 +77,10 @@ impl SimProducer {
             let partition = u32::try_from(producer.rng.below(u64::from(producer.world.partitions))).expect("small");
             let flights = in_flight.entry(partition).or_default();
             flights.retain(|flight| !flight.is_finished());
-            if flights.len() < 3 {
+            // A partition that does not know a producer takes any first sequence, as Kafka's does; so the first batch
+            // goes alone (docs/decisions/0003).
+            let begun = sequences.get(&partition).is_some_and(|next| next.0 > 1) || flights.is_empty();
+            if flights.len() < 3 && begun {
                 let value = u64::from(producer.number) << 32 | count;
                 count += 1;
                 let sequence = *sequences.entry(partition).or_insert(Sequence(0));
