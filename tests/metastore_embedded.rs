@@ -161,7 +161,9 @@ async fn a_crash_loses_nothing_that_was_answered() {
     let mut acknowledged: Vec<(String, i64)> = Vec::new();
     let mut known: Option<Bench> = None;
     for round in 0..4 {
-        let Agent { metastore, supervisor } = agent(&store).await;
+        // Those whose flush dies with the agent are told so soon.
+        let settings = MetastoreSettings { step_timeout_ms: 1_000, ..MetastoreSettings::default() };
+        let Agent { metastore, supervisor } = agent_with(&store, &settings).await;
         let fresh = Bench::new(Arc::clone(&metastore)).await;
         let bench = match known.take() {
             Some(earlier) => Bench { metastore: Arc::clone(&metastore), node: fresh.node, ..earlier },

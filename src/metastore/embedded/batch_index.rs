@@ -233,11 +233,13 @@ impl Step {
     }
 
     async fn drop_old_receipts(&mut self) -> Result<()> {
-        let mut rows = self.moment.scan(keys::receipts_until(self.now.minus(RECEIPTS_KEPT))).await?;
+        let until = self.now.minus(RECEIPTS_KEPT);
+        let mut rows = self.moment.scan(keys::receipts_until(until, self.receipts_dropped())).await?;
         for _ in 0..4 * COMMITS_PER_RECEIPT_SWEEP {
             let Some((key, _)) = rows.next().await? else { break };
             self.delete(keys::receipt(&keys::timed_object(&key)?));
-            self.delete(key);
+            self.delete(&key);
+            self.set_receipts_dropped(key);
         }
         Ok(())
     }
@@ -257,7 +259,7 @@ impl Step {
             return Ok(Some(LogStartReceipt::At(stored.head.log_start_offset)));
         }
         let mut reached = stored.head.log_start_offset;
-        let mut rows = self.moment.scan(keys::extents_before(partition, wanted)).await?;
+        let mut rows = self.moment.scan(keys::extents_between(partition, reached, wanted)).await?;
         let mut left = EXTENTS_PER_STEP;
         while left > 0
             && let Some(StoredExtent { extent, .. }) = rows.next_extent().await?

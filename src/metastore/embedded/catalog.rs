@@ -168,18 +168,20 @@ impl Step {
         }
     }
 
-    /// Takes away some rows of some deleted topic; says whether there may be more.
-    async fn bury(&mut self) -> Result<bool> {
+    /// Takes away some rows of some deleted topic, from where an earlier step stopped; says where the next one
+    /// goes on, or `None` when no deleted topic is left.
+    async fn bury(&mut self, from: Burial) -> Result<Option<Burial>> {
         let mut dying = self.moment.scan(keys::all_dying_topics()).await?;
-        let Some((dying_key, _)) = dying.next().await? else { return Ok(false) };
+        let Some((dying_key, _)) = dying.next().await? else { return Ok(None) };
         let topic_id = keys::dying_topic_id(&dying_key)?;
         if self.topics().topic(topic_id).is_some() {
             // Its identity was used again: what is stored under it belongs to the living.
             self.delete(dying_key);
-            return Ok(true);
+            return Ok(Some(Burial::default()));
         }
+        let mut last = if from.topic_id == Some(topic_id) { from.last } else { Vec::new() };
         let mut left = ROWS_PER_STEP;
-        for range in keys::of_topic(topic_id) {
+        for range in keys::of_topic(topic_id, &last.clone()) {
             let mut rows = self.moment.scan(range).await?;
             while left > 0
                 && let Some((key, value)) = rows.next().await?
@@ -189,21 +191,32 @@ impl Step {
                     let stored = records::StoredExtent::from_bytes(last_offset, &value)?;
                     self.dereference(&stored.extent.object).await?;
                 }
-                self.delete(key);
+                self.delete(&key);
+                last = key.to_vec();
                 left -= 1;
             }
         }
         if left > 0 {
             self.delete(dying_key);
         }
-        Ok(true)
+        Ok(Some(Burial { topic_id: Some(topic_id), last }))
     }
+}
+
+/// How far the deletion of a topic has come, so that no step walks over what earlier ones took away.
+#[derive(Debug, Default)]
+struct Burial {
+    topic_id: Option<TopicId>,
+    last: Vec<u8>,
 }
 
 impl EmbeddedMetastore {
     /// Takes away what deleted topics left, step by step, so that commits go on between.
     pub(super) async fn finish_deletions(&self) -> Result<()> {
-        while self.step(|step| Box::pin(step.bury())).await? {}
+        let mut burial = Some(Burial::default());
+        while let Some(from) = burial {
+            burial = self.step(move |step| Box::pin(step.bury(from))).await?;
+        }
         Ok(())
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Core {
     pub(super) news: Vec<Option<FeedEntry>>,
     /// Commits since old receipts were looked for.
     pub(super) commits: u32,
+    /// The youngest receipt that was dropped, so that no scan walks over the dropped ones again.
+    receipts_dropped: Bytes,
     heads: Recent<TopicIdPartition, StoredHead>,
     producers: Recent<(TopicIdPartition, ProducerId), Option<ProducerState>>,
 }
@@ -113,6 +115,7 @@ impl Core {
             feed_position,
             news: Vec::new(),
             commits: 0,
+            receipts_dropped: Bytes::new(),
             heads: Recent::new(HEADS_KEPT),
             producers: Recent::new(PRODUCERS_KEPT),
         })
@@ -148,6 +151,7 @@ pub(super) struct Step {
     heads: BTreeMap<TopicIdPartition, StoredHead>,
     producers: BTreeMap<(TopicIdPartition, ProducerId), Option<ProducerState>>,
     objects: BTreeMap<ObjectKey, StoredObject>,
+    receipts_dropped: Option<Bytes>,
     forget_partitions: bool,
     news: Vec<Option<FeedEntry>>,
 }
@@ -175,6 +179,7 @@ impl Step {
             heads: BTreeMap::new(),
             producers: BTreeMap::new(),
             objects: BTreeMap::new(),
+            receipts_dropped: None,
             forget_partitions: false,
             news: Vec::new(),
         })
@@ -318,6 +323,15 @@ impl Step {
         self.put(keys::receipt_age(receipt.committed_at, object), Vec::new());
     }
 
+    /// The youngest receipt that was dropped.
+    pub(super) fn receipts_dropped(&self) -> &[u8] {
+        self.receipts_dropped.as_ref().unwrap_or(&self.core.receipts_dropped)
+    }
+
+    pub(super) fn set_receipts_dropped(&mut self, key: Bytes) {
+        self.receipts_dropped = Some(key);
+    }
+
     /// A topic went: what is remembered of partitions may be out of date.
     pub(super) fn forget_partitions(&mut self) {
         self.forget_partitions = true;
@@ -367,6 +381,9 @@ impl Step {
         if let Some(topics) = self.topics {
             core.snapshot = Arc::new(topics.snapshot().clone());
             core.topics = topics;
+        }
+        if let Some(key) = self.receipts_dropped {
+            core.receipts_dropped = key;
         }
         if self.forget_partitions {
             core.heads.clear();

@@ -125,9 +125,7 @@ pub(super) fn all_nodes() -> Range<Vec<u8>> {
 
 /// All producers of all partitions, after a key.
 pub(super) fn producers_after(after: &[u8]) -> Range<Vec<u8>> {
-    let all = prefixed(vec![PRODUCER]);
-    let next = [after, &[0]].concat();
-    next.max(all.start)..all.end
+    behind(after, prefixed(vec![PRODUCER]))
 }
 
 /// A partition's extents from the one that holds `offset` on.
@@ -136,14 +134,15 @@ pub(super) fn extents_from(partition: TopicIdPartition, offset: Offset) -> Range
     extent(partition, Offset(offset.0.max(0)))..end
 }
 
-/// A partition's extents that lie wholly before `offset`.
-pub(super) fn extents_before(partition: TopicIdPartition, offset: Offset) -> Range<Vec<u8>> {
-    extent(partition, Offset(0))..extent(partition, Offset(offset.0.max(0)))
+/// A partition's extents from the one that holds `from` on that lie wholly before `until`. Beginning where the
+/// log begins keeps a scan from walking over what was deleted earlier.
+pub(super) fn extents_between(partition: TopicIdPartition, from: Offset, until: Offset) -> Range<Vec<u8>> {
+    extent(partition, Offset(from.0.max(0)))..extent(partition, Offset(until.0.max(0)))
 }
 
-/// A topic's extents, producers and heads, in the order in which a deletion takes them away.
-pub(super) fn of_topic(topic_id: TopicId) -> [Range<Vec<u8>>; 3] {
-    [EXTENT, PRODUCER, HEAD].map(|tag| prefixed(key(tag, &[topic_id.0.as_bytes()])))
+/// A topic's heads, extents and producers after a key, in the order in which a deletion takes them away.
+pub(super) fn of_topic(topic_id: TopicId, after: &[u8]) -> [Range<Vec<u8>>; 3] {
+    [HEAD, EXTENT, PRODUCER].map(|tag| behind(after, prefixed(key(tag, &[topic_id.0.as_bytes()]))))
 }
 
 /// Whether the key is an extent's.
@@ -156,9 +155,9 @@ pub(super) fn dereferenced_until(until: Timestamp) -> Range<Vec<u8>> {
     timed_until(DEREFERENCED, until)
 }
 
-/// Receipts of `until` or before, oldest first.
-pub(super) fn receipts_until(until: Timestamp) -> Range<Vec<u8>> {
-    timed_until(RECEIPT_AGE, until)
+/// Receipts of `until` or before that come after a key, oldest first.
+pub(super) fn receipts_until(until: Timestamp, after: &[u8]) -> Range<Vec<u8>> {
+    behind(after, timed_until(RECEIPT_AGE, until))
 }
 
 /// Documents of a kind whose names begin with `prefix`, strictly after `after`.
@@ -248,6 +247,12 @@ fn timed(tag: u8, time: Timestamp, object: &ObjectKey) -> Vec<u8> {
 
 fn timed_until(tag: u8, until: Timestamp) -> Range<Vec<u8>> {
     vec![tag]..key(tag, &[&until.0.saturating_add(1).max(0).to_be_bytes()])
+}
+
+/// What of a range comes after a key; nothing, perhaps (the start then lies behind the end).
+fn behind(after: &[u8], range: Range<Vec<u8>>) -> Range<Vec<u8>> {
+    // The smallest key after a key is the key with a zero byte.
+    [after, &[0]].concat().max(range.start)..range.end
 }
 
 /// Every key that begins with `prefix`.

@@ -21,8 +21,21 @@ fn a_partition_does_not_reach_into_its_neighbour() {
     assert!(range.contains(&extent(partition(7, 1), Offset(i64::MAX))));
     assert!(!range.contains(&extent(partition(7, 1), Offset(4))));
     assert!(!range.contains(&extent(partition(7, 2), Offset(0))));
-    assert!(extents_before(partition(7, 1), Offset(5)).contains(&extent(partition(7, 1), Offset(4))));
-    assert!(!extents_before(partition(7, 1), Offset(5)).contains(&extent(partition(7, 1), Offset(5))));
+    let before = extents_between(partition(7, 1), Offset(3), Offset(5));
+    let within = (0..8).filter(|offset| before.contains(&extent(partition(7, 1), Offset(*offset))));
+    assert_eq!(within.collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
+fn ranges_go_on_behind_a_key() {
+    let topic_id = TopicId(Uuid::from_u128(7));
+    let last = extent(partition(7, 1), Offset(5));
+    let [heads, extents, producers] = of_topic(topic_id, &last);
+    assert!(heads.is_empty());
+    assert!(!extents.contains(&last) && extents.contains(&extent(partition(7, 1), Offset(6))));
+    assert!(producers.contains(&producer(partition(7, 0), ProducerId(0))));
+    let [heads, extents, _] = of_topic(topic_id, &[]);
+    assert!(heads.contains(&head(partition(7, 0))) && extents.contains(&extent(partition(7, 0), Offset(0))));
 }
 
 proptest! {

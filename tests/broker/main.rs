@@ -1,0 +1,6 @@
+//! A whole agent in this process, over a folder, driven by librdkafka: what `cargo test` proves with a real client.
+
+mod groups;
+mod kit;
+mod life;
+mod records;
