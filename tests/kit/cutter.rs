@@ -16,11 +16,14 @@ pub enum Cut {
     Answer,
 }
 
+/// The bytes to wait for, and what to do then.
+type Trap = Mutex<Option<(Vec<u8>, Cut)>>;
+
 /// A proxy before one server.
 pub struct Cutter {
     /// Where it listens.
     pub address: SocketAddr,
-    armed: Arc<Mutex<Option<(Vec<u8>, Cut)>>>,
+    armed: Arc<Trap>,
 }
 
 impl Cutter {
@@ -28,7 +31,7 @@ impl Cutter {
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let armed: Arc<Mutex<Option<(Vec<u8>, Cut)>>> = Arc::default();
+        let armed: Arc<Trap> = Arc::default();
         let shared = Arc::clone(&armed);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -55,7 +58,7 @@ impl Cutter {
 }
 
 /// Passes bytes both ways until a side ends or the cut comes.
-async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &Mutex<Option<(Vec<u8>, Cut)>>) {
+async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &Trap) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut cutting = false;
     loop {
