@@ -162,9 +162,7 @@ fn check_ends(history: &History, found: &mut BTreeSet<Anomaly>) {
     for event in &history.events {
         let (partition, shown) = match &event.operation {
             // An answer with records did not need the end: only an empty one claims to have reached it.
-            Operation::Read { partition, high_watermark, claims_end: true, .. } => {
-                (*partition, *high_watermark)
-            }
+            Operation::Read { partition, high_watermark, claims_end: true, .. } => (*partition, *high_watermark),
             Operation::End { partition, high_watermark } => (*partition, *high_watermark),
             _ => continue,
         };

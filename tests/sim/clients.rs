@@ -199,7 +199,10 @@ impl SimConsumer {
                     next.insert(index, records.last().map_or(from, |(offset, _)| offset + 1));
                     let high_watermark = fetched.bounds.high_watermark.0;
                     let consumer = self.number;
-                    world.record(called, Operation::Read { consumer, partition: index, from, records, high_watermark, claims_end });
+                    world.record(
+                        called,
+                        Operation::Read { consumer, partition: index, from, records, high_watermark, claims_end },
+                    );
                 }
                 Err(failure) => {
                     assert!(

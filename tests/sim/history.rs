@@ -23,7 +23,14 @@ pub(crate) enum Operation {
     Send { producer: u32, partition: Partition, value: u64, outcome: SendOutcome },
     /// A consumer read from an offset on and got these records; it asks on where it stopped. With
     /// `claims_end` the whole answer was empty: the agent said that there is nothing to read.
-    Read { consumer: u32, partition: Partition, from: i64, records: Vec<(i64, u64)>, high_watermark: i64, claims_end: bool },
+    Read {
+        consumer: u32,
+        partition: Partition,
+        from: i64,
+        records: Vec<(i64, u64)>,
+        high_watermark: i64,
+        claims_end: bool,
+    },
     /// Somebody asked for the end of a partition.
     End { partition: Partition, high_watermark: i64 },
     /// A group committed an offset.

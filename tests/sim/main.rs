@@ -11,7 +11,7 @@ mod link;
 mod mutants;
 mod planted;
 mod runs;
-mod trace;
 #[path = "../kit/toxic_store.rs"]
 mod toxic_store;
+mod trace;
 mod world;

@@ -12,7 +12,14 @@ fn send(value: u64, outcome: SendOutcome) -> Operation {
 }
 
 fn read(from: i64, records: &[(i64, u64)], high_watermark: i64) -> Operation {
-    Operation::Read { consumer: 1, partition: P, from, records: records.to_vec(), high_watermark, claims_end: records.is_empty() }
+    Operation::Read {
+        consumer: 1,
+        partition: P,
+        from,
+        records: records.to_vec(),
+        high_watermark,
+        claims_end: records.is_empty(),
+    }
 }
 
 fn last(records: &[(i64, u64)]) -> Operation {

@@ -27,8 +27,8 @@ use crate::clients::partition;
 use crate::history::{Event, History, Moment, Operation, Partition};
 use crate::link::{Linked, Weather};
 use crate::runs::Plan;
-use crate::trace::note;
 use crate::toxic_store::{Climate, ToxicStore};
+use crate::trace::note;
 
 /// One agent's place: the agent, if it runs, and what stands between it and the rest.
 struct Slot {

@@ -10,7 +10,7 @@ use crate::config::log::LogSettings;
 use crate::config::topic::TimestampType;
 use crate::log::fetch::assemble::{Assembly, Limits};
 use crate::log::fetch::load::Loader;
-use crate::log::fetch::locate::{failure_of, Located, Locator, Wanted};
+use crate::log::fetch::locate::{Located, Locator, Wanted, failure_of};
 use crate::log::fetch::plan::{PartitionPlan, is_enough, plan};
 use crate::log::fetch::values::{FetchOutcome, FetchRequest, Fetched, PartitionFetch};
 use crate::log::fresh::Freshness;

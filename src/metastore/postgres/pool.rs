@@ -276,9 +276,11 @@ mod tests {
             let refusal = Address::parse(url, &PostgresSettings::default()).expect_err("refused").to_string();
             assert!(!refusal.contains("secret"), "{refusal}");
         }
-        let address =
-            Address::parse("postgres://u@h:5433/d?options=-c%20work_mem=8MB&towpath_schema=s1", &PostgresSettings::default())
-                .expect("legal");
+        let address = Address::parse(
+            "postgres://u@h:5433/d?options=-c%20work_mem=8MB&towpath_schema=s1",
+            &PostgresSettings::default(),
+        )
+        .expect("legal");
         assert_eq!(address.schema(), "s1");
         let options = address.config().get_options().expect("options are set");
         assert!(options.starts_with("-c work_mem=8MB -c search_path=s1 "), "{options}");
