@@ -62,6 +62,8 @@ pub(crate) enum Mishap {
     AnswerLost,
     /// It is not applied, and nobody knows.
     RequestLost,
+    /// It is applied much later, and nobody knows when.
+    Late(Duration),
     /// It is refused for now.
     Unavailable,
     /// It works, but takes a while.
@@ -73,7 +75,7 @@ pub(crate) enum Mishap {
 /// A memory metastore that misbehaves on demand.
 #[derive(Debug)]
 pub(crate) struct ToxicMetastore {
-    pub inner: MemoryMetastore,
+    pub inner: Arc<MemoryMetastore>,
     pub mishaps: Mutex<VecDeque<Mishap>>,
     /// Receipts can not be read as long as this many questions are left.
     pub receipts_unavailable: Mutex<u32>,
@@ -97,6 +99,15 @@ impl BatchIndex for ToxicMetastore {
             Some(Mishap::AnswerLost) => {
                 self.inner.commit_object(commit).await?;
                 Err(MetastoreError::Unknown("answer lost".into()))
+            }
+            Some(Mishap::Late(pause)) => {
+                let (inner, commit) = (Arc::clone(&self.inner), commit.clone());
+                #[allow(clippy::disallowed_methods, reason = "a message in the network belongs to no agent")]
+                tokio::task::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    inner.commit_object(commit).await
+                });
+                Err(MetastoreError::Unknown("late".into()))
             }
             Some(Mishap::RequestLost) => Err(MetastoreError::Unknown("request lost".into())),
             Some(Mishap::Unavailable) => Err(MetastoreError::Unavailable("down".into())),
@@ -324,7 +335,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::starting_at(START));
         let metastore = Arc::new(ToxicMetastore {
-            inner: MemoryMetastore::new(Arc::<ManualClock>::clone(&clock)),
+            inner: Arc::new(MemoryMetastore::new(Arc::<ManualClock>::clone(&clock))),
             mishaps: Mutex::default(),
             receipts_unavailable: Mutex::default(),
             commits: Mutex::default(),

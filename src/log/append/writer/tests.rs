@@ -242,9 +242,11 @@ async fn batches_with_a_gap_before_them_wait_for_the_other_agent() {
     tokio::time::sleep(ms(20)).await;
     let c = two.append_as((9, 2), partition, &["c"]);
     tokio::time::sleep(ms(20)).await;
+    let start = Instant::now();
     let d = two.append_as((9, 3), partition, &["d"]);
     let e = two.append_as((9, 4), partition, &["e"]);
     assert_eq!((b.await, c.await, d.await, e.await), (appended(1), appended(2), appended(3), appended(4)));
+    assert!(start.elapsed() < ms(750), "they go on as soon as the feed tells: {:?}", start.elapsed());
     assert_eq!(two.puts(), 2, "the gap costs one more object, not one per attempt");
     let values: Vec<_> = two.read(partition, 0).await.into_iter().map(|(_, value)| value).collect();
     assert_eq!(values, ["a", "b", "c", "d", "e"]);
@@ -376,4 +378,32 @@ async fn an_append_whose_caller_went_away_is_appended_all_the_same() {
     let agent = world.agent(1, LogSettings::default()).await;
     drop(agent.append(world.partition(0), &["a"]));
     assert_eq!(agent.append(world.partition(0), &["b"]).await, appended(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_the_same_object_fills_costs_no_wait() {
+    let world = World::new().await;
+    let agent = world.agent(1, LogSettings::default()).await;
+    let partition = world.partition(0);
+    assert_eq!(agent.append_as((9, 0), partition, &["a"]).await, appended(0));
+    let start = Instant::now();
+    let (c, b) = (agent.append_as((9, 2), partition, &["c"]), agent.append_as((9, 1), partition, &["b"]));
+    assert_eq!((b.await, c.await), (appended(1), appended(2)));
+    assert!(start.elapsed() < ms(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_in_doubt_is_not_given_up_even_when_nobody_waits() {
+    let world = World::new().await;
+    let agent = world.agent(1, LogSettings::default()).await;
+    world.mishaps(&[Mishap::Late(ms(3_000))]);
+    world.mishaps(&[Mishap::RequestLost; 8]);
+    let short = agent.writer.append(request(world.partition(0), batch(None, &["a"]), ms(10)));
+    tokio::time::sleep(ms(5)).await;
+    let patient = agent.append(world.partition(0), &["b"]);
+    assert_eq!(condition(short.await.remove(0)), Err(Condition::RequestTimedOut));
+    assert_eq!(patient.await, appended(1), "what may still be applied is not overtaken");
+    tokio::time::sleep(ms(5_000)).await;
+    let values: Vec<_> = agent.read(world.partition(0), 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["a", "b"]);
 }
