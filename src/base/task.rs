@@ -4,10 +4,13 @@
 //! Phases stop in order, each with a deadline, so that produces in flight are answered before coordinators
 //! release their shards, and those before the metastore closes.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -129,7 +132,10 @@ impl Supervisor {
             let outcome = tokio::select! {
                 biased;
                 () = kill.cancelled() => return,
-                outcome = task => outcome,
+                // A panic is a bug of ours; it ends the task as an error does, and must not go unnoticed.
+                outcome = AssertUnwindSafe(task).catch_unwind() => {
+                    outcome.unwrap_or_else(|panic| Err(panic_message(panic.as_ref()).into()))
+                }
             };
             match outcome {
                 Ok(()) => debug!(task = name, "task ended"),
@@ -188,5 +194,36 @@ impl Supervisor {
     /// Drops every task at its present await, as a crash would.
     pub fn kill(&self) {
         self.0.kill.cancel();
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_a_vital_task_shuts_the_agent_down() {
+        let supervisor = Supervisor::default();
+        supervisor.spawn(TaskKind::Append, "writer", async { panic!("a bug of {}", "ours") });
+        assert_eq!(supervisor.failed().await, "writer: panicked: a bug of ours");
+    }
+
+    #[tokio::test]
+    async fn phases_stop_in_order_and_killed_tasks_are_dropped() {
+        let supervisor = Supervisor::default();
+        let (token, other) = (supervisor.token(TaskKind::Upkeep), supervisor.token(TaskKind::Append));
+        supervisor.spawn(TaskKind::Upkeep, "upkeep", async move {
+            token.cancelled().await;
+            assert!(other.is_cancelled(), "appends end before upkeep does");
+            Ok(())
+        });
+        supervisor.spawn(TaskKind::Http, "deaf", std::future::pending());
+        supervisor.stop(Duration::from_millis(10)).await;
+        assert!(supervisor.stop_phase(Phase::Telemetry, Duration::from_secs(5)).await, "the deaf task was dropped");
     }
 }

@@ -83,6 +83,8 @@ pub fn prepare(
     let presets = vec![
         preset(command, "listener.bind", "127.0.0.1:9092"),
         preset(command, "group.group_initial_rebalance_delay_ms", 0),
+        // A local folder asks no money for a PUT.
+        preset(command, "log.puts_per_second", 0.0),
     ];
     let mut settings = args.load(presets)?.settings;
     let mut notes = Vec::new();

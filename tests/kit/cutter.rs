@@ -33,9 +33,11 @@ impl Cutter {
         let address = listener.local_addr().expect("an address");
         let armed: Arc<Trap> = Arc::default();
         let shared = Arc::clone(&armed);
+        #[allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = Arc::clone(&shared);
+                #[allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(server).await {
                         relay(client, server, &shared).await;
