@@ -16,8 +16,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
+#[allow(dead_code, reason = "shared with tests/wire, which uses the rest")]
 #[path = "../wire/codec.rs"]
 mod codec;
+#[allow(dead_code, reason = "shared with tests/wire, which uses the rest")]
 #[path = "../wire/random.rs"]
 mod random;
 mod seeds;

@@ -41,7 +41,7 @@ pub(crate) async fn nemesis(world: Arc<World>, rng: Rng) {
 }
 
 /// Ends all faults and sees to it that every agent runs.
-pub(crate) async fn heal_all(world: &World) {
+pub(crate) async fn heal_all(world: &Arc<World>) {
     for index in 0..world.agents() {
         heal(world, index);
     }

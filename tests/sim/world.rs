@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::memory::InMemory;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -124,7 +126,7 @@ impl World {
     }
 
     /// Starts the agent in a place, as a new process would. No effect when it runs.
-    pub(crate) async fn start(&self, index: usize) {
+    pub(crate) async fn start(self: &Arc<Self>, index: usize) {
         let (metastore, store, clock) = {
             let slots = self.slots.lock().expect("whole");
             let slot = &slots[index];
@@ -152,8 +154,32 @@ impl World {
         // A start that fails in bad weather is tried again by whoever restarts the agent.
         if let Ok(core) = Core::start(&settings, environment, Supervisor::default()).await {
             note(&format!("agent {index} started"));
-            self.slots.lock().expect("whole")[index].running = Some((core, CancellationToken::new()));
+            let (alive, supervisor) = (CancellationToken::new(), core.supervisor().clone());
+            tokio::spawn(Arc::clone(self).restart_when_failed(index, alive.clone(), supervisor));
+            self.slots.lock().expect("whole")[index].running = Some((core, alive));
         }
+    }
+
+    /// What an orchestrator does: an agent that says that it can not go on (fenced, no beat for a session) ends, and
+    /// another process takes its place.
+    fn restart_when_failed(
+        self: Arc<Self>,
+        index: usize,
+        alive: CancellationToken,
+        supervisor: Supervisor,
+    ) -> BoxFuture<'static, ()> {
+        // Boxed, because starting an agent starts this again.
+        async move {
+            let reason = tokio::select! {
+                biased;
+                () = alive.cancelled() => return,
+                reason = supervisor.failed() => reason,
+            };
+            note(&format!("agent {index} gave up: {reason}"));
+            self.crash(index);
+            self.revive(index).await;
+        }
+        .boxed()
     }
 
     /// Ends an agent between two instructions: every task at its present await, every request in it.
@@ -167,7 +193,7 @@ impl World {
     }
 
     /// Starts the agent in a place, and again if it is fenced or dead, until it serves.
-    pub(crate) async fn revive(&self, index: usize) {
+    pub(crate) async fn revive(self: &Arc<Self>, index: usize) {
         while !self.runs(index) {
             self.start(index).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
