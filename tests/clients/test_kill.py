@@ -122,7 +122,8 @@ def pair(tmp_path):
     if not postgres:
         pytest.skip("TOWPATH_TEST_POSTGRES names no database")
     store = os.environ.get("TOWPATH_TEST_SHARED_STORE")
-    store = f"{store}-{uuid.uuid4().hex[:6]}" if store else f"file://{tmp_path}/bucket"
+    # s3://bucket/prefix?endpoint=…: each pair gets a prefix of its own.
+    store = store.replace("?", f"-{uuid.uuid4().hex[:6]}?") if store else f"file://{tmp_path}/bucket"
     schema = f"k{uuid.uuid4().hex[:10]}"
     agents = []
     for rack in ("a", "b"):
