@@ -267,6 +267,9 @@ pub trait Dispatch: Send + Sync + 'static {
     ///
     /// Decoding happens before this returns, so a frame that is refused is refused in request order.
     fn dispatch(&self, caller: &mut Caller, frame: Bytes) -> BoxFuture<'static, Answer>;
+
+    /// The connection is gone: what was kept for it is let go.
+    fn closed(&self, connection_id: u64);
 }
 
 /// Answers by the table.
@@ -298,6 +301,10 @@ impl Dispatch for Dispatcher {
             }
             Err(answer) => ready(answer).boxed(),
         }
+    }
+
+    fn closed(&self, connection_id: u64) {
+        self.services.fetch_sessions.close_connection(connection_id);
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let (connection_id, client_host) = (caller.connection_id, caller.client_host);
+    let _goodbye = Goodbye { dispatch: shared.dispatch.as_ref(), connection_id };
     let (start_request, started) = mpsc::channel(1);
     let (answer_request, finished) = mpsc::channel(ANSWERS_QUEUED);
     let no_more = CancellationToken::new();
@@ -69,6 +70,18 @@ pub(crate) async fn serve(
             Err(reason) => info!(connection_id, %client_host, %reason, "connection closed"),
         },
         () = drained => debug!(connection_id, %client_host, "connection closed with requests in flight"),
+    }
+}
+
+/// Tells who answers that a connection is gone, however it ends.
+struct Goodbye<'a> {
+    dispatch: &'a dyn Dispatch,
+    connection_id: u64,
+}
+
+impl Drop for Goodbye<'_> {
+    fn drop(&mut self) {
+        self.dispatch.closed(self.connection_id);
     }
 }
 

@@ -32,6 +32,8 @@ impl Dispatch for Decoding {
     fn dispatch(&self, _caller: &mut Caller, frame: Bytes) -> BoxFuture<'static, Answer> {
         ready(decoded(frame).unwrap_or_else(|reason| Answer::Close(reason.to_string()))).boxed()
     }
+
+    fn closed(&self, _connection_id: u64) {}
 }
 
 fn decoded(frame: Bytes) -> Result<Answer, Box<dyn std::error::Error>> {

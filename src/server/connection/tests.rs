@@ -20,11 +20,12 @@ use crate::base::metrics::Metrics;
 struct Scripted {
     gate: watch::Receiver<bool>,
     started: Arc<Mutex<Vec<Bytes>>>,
+    closed: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Dispatch for Scripted {
     fn dispatch(&self, _caller: &mut Caller, frame: Bytes) -> BoxFuture<'static, Answer> {
-        let Self { mut gate, started } = self.clone();
+        let Self { mut gate, started, .. } = self.clone();
         async move {
             started.lock().unwrap().push(frame.clone());
             let kind = frame.first().copied().unwrap_or(b'e');
@@ -42,12 +43,17 @@ impl Dispatch for Scripted {
         }
         .boxed()
     }
+
+    fn closed(&self, connection_id: u64) {
+        self.closed.lock().unwrap().push(connection_id);
+    }
 }
 
 struct Kit {
     client: DuplexStream,
     gate: watch::Sender<bool>,
     started: Arc<Mutex<Vec<Bytes>>>,
+    closed: Arc<Mutex<Vec<u64>>>,
     stop: CancellationToken,
     budget: ByteBudget,
     served: JoinHandle<()>,
@@ -56,8 +62,8 @@ struct Kit {
 impl Kit {
     fn new(settings: ListenerSettings) -> Self {
         let (gate, opened) = watch::channel(false);
-        let scripted = Scripted { gate: opened, started: Arc::default() };
-        let started = Arc::clone(&scripted.started);
+        let scripted = Scripted { gate: opened, started: Arc::default(), closed: Arc::default() };
+        let (started, closed) = (Arc::clone(&scripted.started), Arc::clone(&scripted.closed));
         let budget = ByteBudget::new(1000);
         let metrics = ServerMetrics::new(&Metrics::default());
         let shared = Shared { settings, dispatch: Arc::new(scripted), budget: budget.clone(), metrics };
@@ -69,7 +75,7 @@ impl Kit {
             let caller = Caller::new(1, IpAddr::from([127, 0, 0, 1]), shared.settings.request_bytes_max);
             serve(reader, writer, caller, &shared, stop_server).await;
         });
-        Self { client, gate, started, stop, budget, served }
+        Self { client, gate, started, closed, stop, budget, served }
     }
 
     async fn send(&mut self, body: &str) {
@@ -95,6 +101,22 @@ impl Kit {
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_told_once_however_it_comes() {
+    let mut kit = Kit::new(ListenerSettings::default());
+    kit.send("e-last").await;
+    kit.answer().await.unwrap();
+    drop(kit.client);
+    kit.served.await.unwrap();
+    assert_eq!(*kit.closed.lock().unwrap(), [1]);
+
+    let kit = Kit::new(ListenerSettings::default());
+    kit.settle().await;
+    kit.served.abort();
+    drop(kit.served.await);
+    assert_eq!(*kit.closed.lock().unwrap(), [1]);
 }
 
 #[tokio::test]
