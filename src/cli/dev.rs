@@ -80,12 +80,14 @@ pub fn prepare(
     data: Option<&std::path::Path>,
     context: &Context,
 ) -> Result<Prepared> {
-    let presets = vec![
+    let mut presets = vec![
         preset(command, "listener.bind", "127.0.0.1:9092"),
         preset(command, "group.group_initial_rebalance_delay_ms", 0),
-        // A local folder asks no money for a PUT.
-        preset(command, "log.puts_per_second", 0.0),
     ];
+    // A local folder asks no money for a PUT; the demo shows what a bucket would cost, and keeps the budget.
+    if command == "dev" {
+        presets.push(preset(command, "log.puts_per_second", 0.0));
+    }
     let mut settings = args.load(presets)?.settings;
     let mut notes = Vec::new();
     let wanted = settings.listener.bind;
