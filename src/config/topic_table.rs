@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::definition::{Bounds, Definition, Effect, ValueType, find, unknown};
 
+const NO_UPKEEP: &str = "nothing drops records yet, they are kept for ever";
 const DISKLESS: &str = "agents have no disks";
 const NO_TIER: &str = "all data lives in the object store, there is no second tier";
 const NO_REPLICAS: &str = "any agent serves any partition, nothing is replicated between agents";
@@ -16,7 +17,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         value_type: ValueType::List,
         default: Some("delete"),
         bounds: Bounds::OneOf(&["compact", "delete"]),
-        documentation: "What becomes of old records: delete drops them by time and size, compact keeps the last record of every key, both may be joined by a comma.",
+        documentation: "What becomes of old records: delete drops them by time and size, compact keeps the last record of every key, both may be joined by a comma. With compact every record needs a key; nothing is dropped yet under either policy.",
         effect: Effect::Enforced,
         broker_name: Some("log.cleanup.policy"),
     },
@@ -62,7 +63,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("86400000"),
         bounds: Bounds::AtLeast(0),
         documentation: "How long a compacted topic keeps tombstones, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.cleaner.delete.retention.ms"),
     },
     Definition {
@@ -143,7 +144,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("9223372036854775807"),
         bounds: Bounds::AtLeast(1),
         documentation: "How long a record may stay uncompacted at most, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.cleaner.max.compaction.lag.ms"),
     },
     Definition {
@@ -188,7 +189,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("0.5"),
         bounds: Bounds::Ratio,
         documentation: "The share of uncompacted bytes from which a compacted topic is cleaned.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.cleaner.min.cleanable.ratio"),
     },
     Definition {
@@ -197,7 +198,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("0"),
         bounds: Bounds::AtLeast(0),
         documentation: "How long a record stays uncompacted at least, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.cleaner.min.compaction.lag.ms"),
     },
     Definition {
@@ -256,7 +257,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("-1"),
         bounds: Bounds::AtLeast(-1),
         documentation: "How many bytes each partition keeps; -1 keeps all.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.retention.bytes"),
     },
     Definition {
@@ -265,7 +266,7 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         default: Some("604800000"),
         bounds: Bounds::AtLeast(-1),
         documentation: "How long records are kept, in milliseconds; -1 keeps them for ever.",
-        effect: Effect::Enforced,
+        effect: Effect::Stored(NO_UPKEEP),
         broker_name: Some("log.retention.ms"),
     },
     Definition {
