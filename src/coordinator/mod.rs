@@ -3,3 +3,4 @@
 pub mod group;
 pub mod placement;
 pub mod producer_ids;
+pub mod share;
