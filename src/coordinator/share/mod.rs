@@ -1,6 +1,7 @@
 //! Share groups (KIP-932): queues whose acquisition state lives in the metastore.
 //!
 //! ```text
+//! letters      dead letters: what is given up goes to a topic, in the same step
 //! values       what crosses between these rooms and the API
 //! ```
 //!
@@ -8,4 +9,5 @@
 //! delivered again; every acquisition counts once, whatever agent dies; nothing between the start offset and the end
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
+pub mod letters;
 pub mod values;

@@ -284,7 +284,9 @@ impl Prepared {
         let mut told = 0;
         for ((part, range), bytes) in partitions.iter().zip(receipt.ranges).zip(&uploaded.ranges) {
             for (batch, receipt) in part.batches.iter().zip(&range.batches) {
-                if let BatchReceipt::Appended { base_offset, .. } | BatchReceipt::Duplicate { base_offset, .. } = receipt {
+                if let BatchReceipt::Appended { base_offset, .. } | BatchReceipt::Duplicate { base_offset, .. } =
+                    receipt
+                {
                     base_offsets[batch.place] = *base_offset;
                     told += 1;
                 }
@@ -300,7 +302,9 @@ impl Prepared {
             return Err(Box::new(Rejected { failure, prepared: None }));
         }
         append.objects.inc();
-        append.bytes.inc_by(partitions.iter().flat_map(PartitionParts::records).map(|records| records.len() as u64).sum());
+        append
+            .bytes
+            .inc_by(partitions.iter().flat_map(PartitionParts::records).map(|records| records.len() as u64).sum());
         let documents = documents.puts.iter().map(version_after).collect();
         Ok(AtomicReceipt { committed_at: receipt.committed_at, base_offsets, documents })
     }

@@ -120,7 +120,8 @@ pub(crate) async fn resolve(committer: &Committer, mut commit: CommitObject, dea
             }
             Err(MetastoreError::Unavailable(reason)) => reason,
             Err(MetastoreError::Conflict { key }) => {
-                return refused(metastore, &commit, in_doubt, CommitEnd::Conflict { key, sealed: in_doubt }, backoff).await;
+                return refused(metastore, &commit, in_doubt, CommitEnd::Conflict { key, sealed: in_doubt }, backoff)
+                    .await;
             }
             Err(MetastoreError::Refused { partition, refusal }) => {
                 let end = CommitEnd::Refused { partition, refusal, sealed: in_doubt };
