@@ -8,4 +8,5 @@
 //! delivered again; every acquisition counts once, whatever agent dies; nothing between the start offset and the end
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
+pub mod partition;
 pub mod values;
