@@ -1,6 +1,7 @@
 //! Share groups (KIP-932): queues whose acquisition state lives in the metastore.
 //!
 //! ```text
+//! group        who is in a share group and what each member may fetch from, at the group's home agent
 //! values       what crosses between these rooms and the API
 //! ```
 //!
@@ -8,5 +9,6 @@
 //! delivered again; every acquisition counts once, whatever agent dies; nothing between the start offset and the end
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
+pub mod group;
 pub mod partition;
 pub mod values;
