@@ -130,6 +130,7 @@ fn response_error(condition: Condition) -> ResponseError {
         Condition::PreferredLeaderNotAvailable => ResponseError::PreferredLeaderNotAvailable,
         Condition::GroupMaxSizeReached => ResponseError::GroupMaxSizeReached,
         Condition::FencedInstanceId => ResponseError::FencedInstanceId,
+        Condition::FencedMemberEpoch => ResponseError::FencedMemberEpoch,
         Condition::EligibleLeadersNotAvailable => ResponseError::EligibleLeadersNotAvailable,
         Condition::ElectionNotNeeded => ResponseError::ElectionNotNeeded,
         Condition::NoReassignmentInProgress => ResponseError::NoReassignmentInProgress,

@@ -129,6 +129,8 @@ pub enum Condition {
     GroupMaxSizeReached,
     /// Another member holds the same instance id now.
     FencedInstanceId,
+    /// The member's epoch is not one that the group gave it; join again.
+    FencedMemberEpoch,
     /// No leader can be elected.
     EligibleLeadersNotAvailable,
     /// The election changes nothing.
