@@ -98,8 +98,8 @@ impl Membership {
         *self.0.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
     }
 
-    /// A moment at which the view held, and the view; `None` for the moment before the first beat. Who is not in the
-    /// view was not a live member at that moment or after it.
+    /// The view, and a moment before it was made (`None` before the first beat): who is missing in the view was no live
+    /// member at some time after that moment.
     #[must_use]
     pub fn confirmed_view(&self) -> (Option<Instant>, Arc<ClusterView>) {
         // In this order: a view that is replaced in between is only newer.
