@@ -10,4 +10,5 @@
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
 pub mod delivery;
+pub mod partition;
 pub mod values;
