@@ -1,6 +1,7 @@
 //! Share groups (KIP-932): queues whose acquisition state lives in the metastore.
 //!
 //! ```text
+//! letters      dead letters: what is given up goes to a topic, in the same step
 //! values       what crosses between these rooms and the API
 //! delivery     any agent: load documents → read batches → decide → write → answer
 //! ```
@@ -10,5 +11,6 @@
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
 pub mod delivery;
+pub mod letters;
 pub mod partition;
 pub mod values;
