@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! letters      dead letters: what is given up goes to a topic, in the same step
+//! group        who is in a share group and what each member may fetch from, at the group's home agent
 //! values       what crosses between these rooms and the API
 //! delivery     any agent: load documents → read batches → decide → write → answer
 //! ```
@@ -11,6 +12,7 @@
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
 pub mod delivery;
+pub mod group;
 pub mod letters;
 pub mod partition;
 pub mod values;

@@ -250,6 +250,5 @@ fn length(letter: &DeadLetter) -> u64 {
     u64::try_from(letter.last.0.saturating_sub(letter.first.0).saturating_add(1)).unwrap_or(0)
 }
 
-
 #[cfg(test)]
 mod tests;
