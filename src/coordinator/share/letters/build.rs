@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::base::clock::Timestamp;
 use crate::config::topic::TopicConfig;
-use crate::coordinator::share::letters::values::{DeadLetter, LetterCause};
+use crate::coordinator::share::partition::letter::{DeadLetter, LetterCause};
 use crate::model::group::GroupId;
 use crate::model::offset::Offset;
 use crate::model::topic::{PartitionIndex, TopicName};

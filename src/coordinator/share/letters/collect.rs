@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::config::topic::TimestampType;
 use crate::coordinator::share::letters::build::{Content, LetterWriter};
-use crate::coordinator::share::letters::values::DeadLetter;
+use crate::coordinator::share::partition::letter::DeadLetter;
 use crate::log::fetch::reader::Reader;
 use crate::log::fetch::values::{FetchOutcome, FetchRequest, PartitionFetch};
 use crate::metastore::store::Metastore;

@@ -14,7 +14,8 @@ use crate::coordinator::share::letters::build::{LetterWriter, Sender};
 use crate::coordinator::share::letters::collect::{CONTENT_BYTES_MAX, Collector, SourceFault};
 use crate::coordinator::share::letters::counters::Counters;
 use crate::coordinator::share::letters::topic::{Destination, LetterTopic, TopicFinder};
-use crate::coordinator::share::letters::values::{DeadLetter, LetterFailure, LetterReceipt, LetterRound};
+use crate::coordinator::share::letters::values::{LetterFailure, LetterReceipt, LetterRound};
+use crate::coordinator::share::partition::letter::DeadLetter;
 use crate::log::append::atomic::{AtomicAppend, AtomicFailure};
 use crate::log::append::values::PartitionAppend;
 use crate::log::fetch::reader::Reader;
@@ -249,7 +250,6 @@ impl Letters {
 fn length(letter: &DeadLetter) -> u64 {
     u64::try_from(letter.last.0.saturating_sub(letter.first.0).saturating_add(1)).unwrap_or(0)
 }
-
 
 #[cfg(test)]
 mod tests;

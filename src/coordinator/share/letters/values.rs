@@ -2,33 +2,11 @@
 
 use crate::base::clock::Timestamp;
 use crate::config::share_group::ShareDeadLetterConfig;
+use crate::coordinator::share::partition::letter::DeadLetter;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::values::{DocumentKey, DocumentVersion, DocumentWrite};
 use crate::model::group::GroupId;
-use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
-
-/// Why records were given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LetterCause {
-    /// A member said that they can not be processed.
-    Rejected,
-    /// They were delivered as often as the group allows.
-    DeliveryLimit,
-}
-
-/// Offsets that were given up together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The first offset.
-    pub first: Offset,
-    /// The last offset, not before the first.
-    pub last: Offset,
-    /// How often they were delivered.
-    pub delivery_count: u16,
-    /// Why.
-    pub cause: LetterCause,
-}
 
 /// A round that gives records up: the letters, and the documents that say so.
 #[derive(Clone, Debug)]

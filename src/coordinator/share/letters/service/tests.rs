@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::*;
 use crate::base::crc::crc32c;
 use crate::config::log::LogSettings;
-use crate::coordinator::share::letters::values::LetterCause;
+use crate::coordinator::share::partition::letter::LetterCause;
 use crate::log::append::upload::upload;
 use crate::log::kit::{Agent, Mishap, START, ToxicMetastore, World, fetch};
 use crate::metastore::batch_index::BatchIndex;
