@@ -150,8 +150,10 @@ fn renewing_can_be_forbidden() {
 #[test]
 fn a_member_acknowledges_through_whichever_agent() {
     let mut fixture = fixture();
-    let elsewhere =
-        crate::coordinator::share::partition::acquire::AcquireWish { node: crate::coordinator::share::partition::kit::node(2), ..Fixture::wish("m1", 10) };
+    let elsewhere = crate::coordinator::share::partition::acquire::AcquireWish {
+        node: crate::coordinator::share::partition::kit::node(2),
+        ..Fixture::wish("m1", 10)
+    };
     fixture.acquire(&crate::coordinator::share::partition::kit::offer(30, 40, 10), &elsewhere);
     fixture.acknowledge("m1", "0-19 accept, 30-39 accept").expect("they are its own");
     assert_eq!(fixture.sketch(), "20 | 20-29 a×1 m2 | 30-39 done");

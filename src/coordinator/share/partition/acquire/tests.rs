@@ -144,7 +144,11 @@ fn what_was_aborted_is_cut_out() {
     let sketch = "0 | 0-9 a×1 m1 | 10-19 gone | 20-29 a×1 m1";
     check(&aborted(&[(10, 19)]), &[(&wish, "0-9×1 20-29×1")], sketch);
     check(&aborted(&[(15, 19), (10, 16)]), &[(&wish, "0-9×1 20-29×1")], sketch);
-    check(&aborted(&[(0, 4), (12, 12), (29, 40)]), &[(&wish, "5-11×1 13-28×1")], "5 | 5-11 a×1 m1 | 12-12 gone | 13-28 a×1 m1 | 29-29 gone");
+    check(
+        &aborted(&[(0, 4), (12, 12), (29, 40)]),
+        &[(&wish, "5-11×1 13-28×1")],
+        "5 | 5-11 a×1 m1 | 12-12 gone | 13-28 a×1 m1 | 29-29 gone",
+    );
     check(&aborted(&[(0, 29)]), &[(&wish, "")], "30");
     // They do not count as records.
     check(&aborted(&[(0, 9)]), &[(&record_limit("m1", 5), "10-14×1")], "10 | 10-14 a×1 m1");
