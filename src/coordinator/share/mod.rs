@@ -1,9 +1,10 @@
 //! Share groups (KIP-932): queues whose acquisition state lives in the metastore.
 //!
 //! ```text
-//! letters      dead letters: what is given up goes to a topic, in the same step
-//! group        who is in a share group and what each member may fetch from, at the group's home agent
 //! values       what crosses between these rooms and the API
+//! partition    pure: one share partition's state and every decision on it
+//! group        the home agent: members, assignment, the administration of offsets
+//! letters      dead letters: what is given up goes to a topic, in the same step
 //! delivery     any agent: load documents → read batches → decide → write → answer
 //! ```
 //!
