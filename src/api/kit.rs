@@ -29,6 +29,8 @@ use crate::coordinator::placement::{ClusterView, Membership};
 use crate::coordinator::producer_ids::ProducerIds;
 use crate::coordinator::share::delivery::parts::DeliveryParts;
 use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::letters::service::{LetterParts, Letters};
+use crate::log::append::atomic::AtomicAppend;
 use crate::coordinator::share::group::context::ShareGroupParts;
 use crate::coordinator::share::group::service::ShareGroups;
 use crate::log::append::parts::WriterParts;
@@ -128,6 +130,15 @@ impl Kit {
         };
         let offsets = OffsetFinder::new(reader.clone());
         let reader = Reader::new(reader);
+        let letters = LetterParts {
+            metastore: Arc::clone(&metastore),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            append: AtomicAppend::new(&writer),
+            defaults: defaults.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
         let share_delivery = DeliveryParts {
             metastore: Arc::clone(&metastore),
             membership: membership.clone(),
@@ -135,6 +146,7 @@ impl Kit {
             reader: reader.clone(),
             tail,
             offsets: offsets.clone(),
+            letters: Letters::new(letters),
             settings: share.clone(),
             rng: rng.clone(),
             metrics: metrics.clone(),

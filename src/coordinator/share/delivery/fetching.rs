@@ -16,9 +16,7 @@ use crate::coordinator::share::delivery::seat::is_fresh;
 use crate::coordinator::share::delivery::submit::submit;
 use crate::coordinator::share::delivery::topics::{find, without_topic};
 use crate::coordinator::share::delivery::work::{Acquire, Acquisition, Done, WantedPartition, Work};
-use crate::coordinator::share::values::{
-    PartitionAcknowledgement, ShareFetchAnswer, ShareFetchRequest, SharedRecords,
-};
+use crate::coordinator::share::values::{PartitionAcknowledgement, ShareFetchAnswer, ShareFetchRequest, SharedRecords};
 use crate::log::tail::Subscription;
 use crate::model::error::Failure;
 use crate::model::offset::Offset;
@@ -238,7 +236,8 @@ impl<'a> Fetching<'a> {
             let (places, acknowledgements): (Vec<usize>, Vec<_>) = self.unasked.drain(..).unzip();
             let wanted = acquire.partitions.clone();
             let member_id = self.request.member_id.clone();
-            let work = Work { acquire: acquire.clone(), ..Work::acknowledging(member_id, self.asked, acknowledgements) };
+            let work =
+                Work { acquire: acquire.clone(), ..Work::acknowledging(member_id, self.asked, acknowledgements) };
             let Done { acknowledged, acquired, .. } = submit(self.context, &self.request.group_id, work).await;
             for (place, outcome) in places.into_iter().zip(acknowledged) {
                 self.acknowledged[place] = outcome;

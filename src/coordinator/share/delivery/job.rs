@@ -73,9 +73,8 @@ impl Job {
             .map(|((index, one), _)| (one.partition, Part::Acknowledgement(index)));
         let releases =
             releases.filter(|(_, done)| done.is_none()).map(|((index, one), _)| (*one, Part::Release(index)));
-        let wanted = wanted
-            .filter(|(_, done)| done.is_none())
-            .map(|((index, one), _)| (one.partition, Part::Acquire(index)));
+        let wanted =
+            wanted.filter(|(_, done)| done.is_none()).map(|((index, one), _)| (one.partition, Part::Acquire(index)));
         acknowledgements.chain(releases).chain(wanted)
     }
 

@@ -43,8 +43,7 @@ impl Look<'_> {
         }
         let Some(offset) = state.next_fetch_offset(self.now, &self.rules.rules) else { return next_change() };
         let Some(bounds) = self.context.parts.tail.bounds(partition) else { return Outlook::Unknown };
-        let end =
-            if self.rules.config.read_committed { bounds.last_stable_offset } else { bounds.high_watermark };
+        let end = if self.rules.config.read_committed { bounds.last_stable_offset } else { bounds.high_watermark };
         if offset >= end {
             return next_change();
         }
@@ -73,7 +72,8 @@ impl Look<'_> {
 
     /// Whether a lock has ended that nobody has looked at since.
     fn has_lapsed(&self, state: &SharePartitionState) -> bool {
-        let is_late = |state: RecordState| matches!(state, RecordState::Acquired { deadline, .. } if deadline <= self.now);
+        let is_late =
+            |state: RecordState| matches!(state, RecordState::Acquired { deadline, .. } if deadline <= self.now);
         state.runs().iter().any(|run| is_late(run.state))
             || state.holders().iter().any(|holder| self.living.is_over(holder))
     }

@@ -237,8 +237,12 @@ mod tests {
 
     fn window(slices: Vec<Bytes>, aborted: &[(i64, i64)]) -> Window {
         let offset = Offset(0);
-        let bounds =
-            PartitionBounds { log_start_offset: offset, high_watermark: offset, last_stable_offset: offset, byte_size: 0 };
+        let bounds = PartitionBounds {
+            log_start_offset: offset,
+            high_watermark: offset,
+            last_stable_offset: offset,
+            byte_size: 0,
+        };
         let transaction =
             |&(id, first): &(i64, i64)| AbortedTransaction { producer_id: ProducerId(id), first_offset: Offset(first) };
         let aborted = aborted.iter().map(transaction).collect();

@@ -134,13 +134,7 @@ impl Round<'_> {
     }
 
     /// Takes a partition into the round, or answers at once where that can not be.
-    fn seat(
-        &mut self,
-        jobs: &mut [Job],
-        partition: TopicIdPartition,
-        parts: &[(usize, Part)],
-        found: Found,
-    ) {
+    fn seat(&mut self, jobs: &mut [Job], partition: TopicIdPartition, parts: &[(usize, Part)], found: Found) {
         let Found::Known(known) = found else {
             for (index, part) in parts {
                 jobs[*index].note(*part, without_state(&found, *part));
@@ -318,12 +312,7 @@ fn note_all(jobs: &mut [Job], outcomes: Vec<(usize, Part, Outcome)>) {
 }
 
 /// Counts what is stored.
-fn show(
-    context: &Context,
-    key: &(GroupId, TopicIdPartition),
-    moment: &Moment,
-    changed: &Changed,
-) {
+fn show(context: &Context, key: &(GroupId, TopicIdPartition), moment: &Moment, changed: &Changed) {
     let Tally { acknowledged, timed_out, acquired } = &changed.tally;
     acknowledged.iter().for_each(|done| context.counters.acknowledged(done));
     context.counters.lock_timeouts.inc_by(*timed_out);

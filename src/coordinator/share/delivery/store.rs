@@ -23,9 +23,7 @@ use crate::coordinator::share::letters::values::{LetterFailure, LetterRound};
 use crate::coordinator::share::partition::document::{decode, partition_key};
 use crate::coordinator::share::partition::letter::DeadLetter;
 use crate::metastore::error::MetastoreError;
-use crate::metastore::values::{
-    Document, DocumentChange, DocumentPut, DocumentVersion, DocumentWrite, Expect,
-};
+use crate::metastore::values::{Document, DocumentChange, DocumentPut, DocumentVersion, DocumentWrite, Expect};
 use crate::model::group::GroupId;
 use crate::model::topic::TopicIdPartition;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::base::task::{TaskError, TaskKind};
+use crate::coordinator::placement::ClusterView;
 use crate::coordinator::share::delivery::context::Context;
 use crate::coordinator::share::delivery::store::{Found, read};
-use crate::coordinator::placement::ClusterView;
 use crate::metastore::values::CatalogVersion;
 
 /// How often the watch looks while somebody waits. What another agent gave back is delivered here that much later.
