@@ -456,3 +456,128 @@ def test_member_ids_are_the_clients_own(bootstrap, connection, group):
     again = member.heartbeat((group,), epoch=0)
     assert again.error_code is ErrorCode.none and again.assignment is not None, "joining again is no error"
     member.close()
+
+
+# ---------------------------------------------------------------- Kafka 4.4, and beyond
+
+@pytest.fixture
+def only_towpath(is_towpath):
+    if not is_towpath:
+        pytest.skip("not in Kafka 4.3")
+
+
+def letters(bootstrap, topic, count):
+    from test_confluent import consume
+    got = consume(bootstrap, topic, count)
+    assert len(got) == count
+    return got
+
+
+@pytest.mark.parametrize("copy", ["false", "true"])
+def test_dead_letters(only_towpath, bootstrap, joined, connection, copy):
+    member, key = joined
+    topic = f"dlq.{member.group}"
+    create_topic(connection, topic, errors__deadletterqueue__group__enable="true")
+    group_config(connection, member.group, errors__deadletterqueue__topic__name=topic,
+                 errors__deadletterqueue__copy__record__enable=copy, share__delivery__count__limit=2)
+    produce(connection, member.group, [b"good", b"rejected", b"poison"])
+    assert member.take(key) == [(0, 2, 1)]
+    assert member.acknowledge({key: [(0, 2, [ACCEPT, REJECT, RELEASE])]}) == {key: "none"}
+    assert member.take(key) == [(2, 2, 2)]
+    assert member.acknowledge({key: [(2, 2, [RELEASE])]}) == {key: "none"}
+    assert member.fetch(wait=300) == {}, "given up"
+    got = letters(bootstrap, topic, 2)
+    told = [{name: value.decode() for name, value in message.headers()} for message in got]
+    assert [letter["__dlq.errors.offset"] for letter in told] == ["1", "2"]
+    assert [letter["__dlq.errors.message"] for letter in told] == \
+        ["Offset rejected by client.", "Offset delivery count exceeded the threshold."]
+    assert [letter["__dlq.errors.delivery.count"] for letter in told] == ["1", "2"]
+    assert all((letter["__dlq.errors.topic"], letter["__dlq.errors.partition"], letter["__dlq.errors.group"]) ==
+               (member.group, "0", member.group) for letter in told)
+    assert [message.value() for message in got] == ([b"rejected", b"poison"] if copy == "true" else [None, None])
+
+
+def test_a_topic_for_dead_letters_is_made(only_towpath, bootstrap, joined, connection):
+    member, key = joined
+    assert set_config(connection, 4, "", errors__deadletterqueue__auto__create__topics__enable="true").error_code \
+        is ErrorCode.none
+    topic = f"dlq.{member.group}-made"
+    group_config(connection, member.group, errors__deadletterqueue__topic__name=topic)
+    produce(connection, member.group, [b"bad"])
+    member.take(key)
+    assert member.acknowledge({key: [(0, 0, [REJECT])]}) == {key: "none"}
+    assert dict(letters(bootstrap, topic, 1)[0].headers())["__dlq.errors.offset"] == b"0"
+
+
+def test_a_topic_that_takes_no_dead_letters(only_towpath, bootstrap, joined, connection):
+    """Records are given up all the same: a topic that is not ready does not stop the group."""
+    member, key = joined
+    topic = f"dlq.{member.group}"
+    create_topic(connection, topic)
+    group_config(connection, member.group, errors__deadletterqueue__topic__name=topic)
+    produce(connection, member.group, [b"bad"])
+    member.take(key)
+    assert member.acknowledge({key: [(0, 0, [REJECT])]}) == {key: "none"}
+    produce(connection, member.group, [b"good"])
+    assert member.take(key) == [(1, 1, 1)]
+
+
+def test_a_pause_before_redelivery(only_towpath, joined, connection):
+    member, key = joined
+    group_config(connection, member.group, towpath__share__redelivery__backoff__ms=1500)
+    produce(connection, member.group, [b"a"])
+    member.take(key)
+    started = time.monotonic()
+    assert member.acknowledge({key: [(0, 0, [RELEASE])]}) == {key: "none"}
+    assert member.take(key, wait=5000) == [(0, 0, 2)]
+    assert 1.3 < time.monotonic() - started < 4
+
+
+def test_a_group_is_paused(only_towpath, joined, connection):
+    member, key = joined
+    produce(connection, member.group, [b"a", b"b"])
+    assert member.take(key, records=1, mode=1 if member.version >= 2 else 0)
+    group_config(connection, member.group, towpath__share__delivery__paused="true")
+    assert member.acknowledge({key: [(0, 0, [RELEASE])]}) == {key: "none"}
+    assert member.fetch(wait=500) == {}
+    group_config(connection, member.group, towpath__share__delivery__paused="false")
+    assert (0, 0, 2) in member.take(key)
+
+
+def test_dead_letters_are_limited(only_towpath, bootstrap, joined, connection):
+    member, key = joined
+    topic = f"dlq.{member.group}"
+    create_topic(connection, topic, errors__deadletterqueue__group__enable="true")
+    group_config(connection, member.group, errors__deadletterqueue__topic__name=topic,
+                 towpath__share__deadletterqueue__rate__limit__per__minute=2)
+    produce(connection, member.group, [b"%d" % i for i in range(4)])
+    member.take(key)
+    assert member.acknowledge({key: [(0, 1, [REJECT])]}) == {key: "none"}
+    member.acknowledge({key: [(2, 3, [REJECT])]})
+    assert len(letters(bootstrap, topic, 2)) == 2
+    _, lag = describe_offsets(connection, member.group)[(member.group, 0)]
+    assert lag == 2, "what can not become a letter now is not given up"
+
+
+def test_an_agents_death_loses_no_count(only_towpath, tmp_path, name):
+    from conftest import dev_agent
+    agent = dev_agent(tmp_path).start()
+    try:
+        admin = Connection(agent.bootstrap)
+        group_config(admin, name, share__auto__offset__reset="earliest")
+        key = (create_topic(admin, name), 0)
+        member = Member(agent.bootstrap, name)
+        member.join(name)
+        produce(admin, name, [b"a", b"b", b"c"])
+        assert member.take(key) == [(0, 2, 1)]
+        assert member.acknowledge({key: [(0, 0, [ACCEPT])]}) == {key: "none"}
+        agent.kill()
+        agent.start()
+        other = Member(agent.bootstrap, name)
+        other.join(name)
+        # The dead agent's locks end with its session, long before their own time.
+        assert other.take(key, seconds=25, wait=2000) == [(1, 2, 2)]
+        assert other.acknowledge({key: [(1, 2, [ACCEPT])]}) == {key: "none"}
+        other.close()
+    finally:
+        agent.stop()
