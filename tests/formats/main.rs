@@ -2,4 +2,5 @@
 //! gets a new one, and the old ones stay readable.
 
 mod share_group;
+mod share_partition;
 mod wal_object;

@@ -1,6 +1,7 @@
 //! Share groups (KIP-932): queues whose acquisition state lives in the metastore.
 //!
 //! ```text
+//! partition    pure: one partition's acquisition state, decisions, stored form
 //! values       what crosses between these rooms and the API
 //! partition    pure: one share partition's state and every decision on it
 //! group        the home agent: members, assignment, the administration of offsets

@@ -194,7 +194,9 @@ impl Round<'_> {
             if !is_aborted {
                 count = self.allowed(&piece, batch);
             }
-            if self.wish.mode == AcquireMode::RecordLimit {
+            // While nothing in the window is unfinished, what is aborted takes no room: the start goes past it.
+            let takes_room = !is_aborted || self.window_start.is_some();
+            if self.wish.mode == AcquireMode::RecordLimit && takes_room {
                 count = count.min(self.room(piece.first));
             }
             let Some(taken) = first_of(&piece, count) else { break };

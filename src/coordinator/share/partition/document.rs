@@ -207,3 +207,6 @@ fn decode_time(input: &mut Input<'_>, clock: &mut i64) -> Result<Timestamp, Unre
 fn offset(number: u64) -> Result<Offset, UnreadableDocument> {
     i64::try_from(number).map(Offset).map_err(|_| UnreadableDocument::Content("an offset that is too large"))
 }
+
+#[cfg(test)]
+mod tests;

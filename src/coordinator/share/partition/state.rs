@@ -19,6 +19,9 @@ pub struct SharePartitionState {
     holders: Vec<Holder>,
 }
 
+/// No log gets this far: a window's offsets are below, so that their sums and distances are numbers too.
+const OFFSETS_END: i64 = 1 << 62;
+
 /// What metrics and administrators want to know of a window. Units are offsets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -41,7 +44,7 @@ pub struct Counts {
 /// What must hold of a state and does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenState {
-    /// Offsets are numbers from 0, with room for one more.
+    /// Offsets are numbers from 0, and those in a window are below 2^62.
     #[error("offset {0} is outside the numbers that offsets can be")]
     Offset(Offset),
     /// A run does not begin where the one before it ends.
@@ -271,7 +274,7 @@ impl SharePartitionState {
             if run.last < run.first {
                 return Err(BrokenState::Backward(run.first));
             }
-            if run.last.0 == i64::MAX {
+            if run.last.0 >= OFFSETS_END {
                 return Err(BrokenState::Offset(run.last));
             }
             match previous {
@@ -300,3 +303,6 @@ impl SharePartitionState {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
