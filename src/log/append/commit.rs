@@ -152,18 +152,20 @@ async fn refused(
     end: CommitEnd,
     mut backoff: Backoff,
 ) -> CommitEnd {
-    while in_doubt {
+    if !in_doubt {
+        return end;
+    }
+    loop {
         match metastore.tombstone(vec![commit.object.clone()]).await.as_deref() {
             Ok([false]) => match metastore.receipt(&commit.object).await {
                 Ok(Some(receipt)) => return CommitEnd::Done(receipt),
                 outcome => warn!(object = %commit.object, ?outcome, "a committed object's receipt can not be read"),
             },
-            Ok(_) => break,
+            Ok(_) => return end,
             Err(failure) => warn!(object = %commit.object, %failure, "a doubt can not be ruled out yet"),
         }
         tokio::time::sleep(backoff.next_pause()).await;
     }
-    end
 }
 
 /// Once the epoch is over no attempt can be applied any more, so what is not committed now never will be.
