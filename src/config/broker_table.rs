@@ -590,11 +590,21 @@ pub const BROKER_CONFIGS: &[Definition] = &[
     },
 ];
 
-/// The topic configuration whose cluster-wide default `broker_name` is. Only these can be changed while agents run.
+/// The topic configuration whose cluster-wide default `broker_name` is.
 #[must_use]
 pub fn topic_config_of(broker_name: &str) -> Option<&'static Definition> {
     find(BROKER_CONFIGS, broker_name)?;
     TOPIC_CONFIGS.iter().find(|definition| definition.broker_name == Some(broker_name))
+}
+
+/// Broker configurations that the cluster's entries override while agents run, beside the topics' defaults.
+const DYNAMIC: &[&str] =
+    &["errors.deadletterqueue.auto.create.topics.enable", "errors.deadletterqueue.topic.name.prefix"];
+
+/// Whether the cluster's entry of this name can be changed while agents run.
+#[must_use]
+pub fn is_dynamic(name: &str) -> bool {
+    DYNAMIC.contains(&name) || topic_config_of(name).is_some()
 }
 
 #[cfg(test)]

@@ -134,6 +134,27 @@ pub struct ShareAcknowledgeAnswer {
     pub acknowledged: Vec<Result<(), Failure>>,
 }
 
+/// What a share partition's state comes to, for people and metrics. Offsets are counted, not records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharePartitionSummary {
+    /// The first offset that is not done with; `None` while nobody has fetched and the start is not decided.
+    pub start_offset: Option<Offset>,
+    /// The first offset that was never acquired.
+    pub end_offset: Option<Offset>,
+    /// Delivered before and to be delivered again, now or after their rest.
+    pub available: u64,
+    /// With members now.
+    pub acquired: u64,
+    /// Of those two, delivered more than once.
+    pub redelivered: u64,
+    /// Processed, behind something that is not done with.
+    pub acknowledged: u64,
+    /// Given up or without a record, behind something that is not done with.
+    pub archived: u64,
+    /// How long ago the oldest lock that is still held began, about.
+    pub oldest_acquired_age: Option<Duration>,
+}
+
 // ---------------------------------------------------------------- membership
 
 /// Partitions by topic.
