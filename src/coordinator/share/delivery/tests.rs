@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::coordinator::share::delivery::kit::{Kit, counted, decided, group, meanwhile, offsets, pass, texts};
 use crate::coordinator::share::partition::document::StoredPartition;
@@ -10,9 +11,10 @@ use crate::coordinator::share::values::{AcknowledgeType, AcquireMode, ShareFetch
 use crate::log::kit::DocumentMishap;
 use crate::metastore::batch_index::BatchIndex;
 use crate::metastore::catalog::Catalog;
-use crate::metastore::values::LogStartMove;
+use crate::metastore::values::{LogStartMove, NewTopic};
 use crate::model::error::Condition;
 use crate::model::offset::Offset;
+use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition, TopicName};
 
 use AcknowledgeType::{Accept, Reject, Release};
 
@@ -191,7 +193,7 @@ async fn what_is_produced_or_given_back_wakes_who_waits() {
         })
     };
     let (waiter, _) = (wait(&kit.one, "a"), pass(1_000).await);
-    kit.produce(0, 2).await;
+    kit.produce_batch(0, 2).await;
     let (text, waited) = waiter.await.unwrap();
     assert_eq!(text, "0-1×1");
     assert!(waited < Duration::from_millis(1_100), "{waited:?}");
@@ -395,7 +397,8 @@ async fn records_that_rest_come_back_after_their_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_damaged_object_fails_its_partition_alone_and_slowly() {
     let kit = Kit::with_two().await;
-    kit.produce(0, 1).await;
+    let value = "long enough to be hit by the damage";
+    kit.one.log.append(kit.at(0), &[value]).await.expect("appended");
     kit.world.corrupt_all().await;
     kit.produce(1, 1).await;
     kit.two.log.tail.wait_beyond(kit.at(1), Offset(0)).await;
@@ -472,4 +475,28 @@ async fn what_the_administration_changes_is_seen_by_who_waits() {
     kit.put(0, &decided(2)).await;
     pass(2_000).await;
     assert_eq!(kit.one.take(kit.fetch("a", &[0])).await, ["2-3×1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_becomes_a_dead_letter_in_the_same_step() {
+    let kit = Kit::new().await;
+    let topic = NewTopic {
+        topic_id: TopicId(Uuid::from_u128(99)),
+        name: TopicName::new("dlq.g").expect("legal"),
+        partition_count: 1,
+        replication_factor: 1,
+        configs: [("errors.deadletterqueue.group.enable".to_owned(), "true".to_owned())].into(),
+    };
+    let letters = TopicIdPartition::new(topic.topic_id, PartitionIndex(0));
+    kit.world.metastore.create_topics(vec![topic]).await.expect("available")[0].clone().expect("new");
+    kit.configure("errors.deadletterqueue.topic.name", "dlq.g").await;
+    kit.produce(0, 3).await;
+    assert_eq!(kit.one.take(kit.fetch("a", &[0])).await, ["0-2×1"]);
+    assert_eq!(kit.writes(), [1]);
+    assert_eq!(kit.say(&kit.one, "a", (1, 1), Reject).await, Ok(()));
+    assert!(kit.writes().is_empty(), "the document went with the letter");
+    assert_eq!(kit.one.log.read(letters, 0).await.len(), 1);
+    assert_eq!(kit.stored(0).await.0.counts().archived, 1);
+    assert_eq!(kit.say(&kit.one, "a", (0, 0), Accept).await, Ok(()));
+    assert_eq!(kit.writes(), [1], "what gives nothing up is written as ever");
 }
