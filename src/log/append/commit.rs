@@ -52,17 +52,15 @@ pub(crate) fn commit_of(node: NodeIdentity, uploaded: &Uploaded, batches: &[Part
     let ranges = batches
         .iter()
         .zip(&uploaded.ranges)
-        .zip(&uploaded.batch_crcs)
-        .map(|(((partition, batches), bytes), crcs)| RangeCommit {
+        .map(|((partition, batches), bytes)| RangeCommit {
             partition: *partition,
             position: bytes.position,
             batches: batches
                 .iter()
-                .zip(crcs)
-                .map(|(batch, crc)| BatchCommit {
+                .map(|batch| BatchCommit {
                     // A batch's length is a 32-bit number on the wire.
                     length: u32::try_from(batch.records.len()).unwrap_or(u32::MAX),
-                    crc: *crc,
+                    crc: batch.facts.crc,
                     record_count: batch.facts.record_count,
                     max_timestamp: batch.facts.max_timestamp,
                     producer: batch.facts.producer,

@@ -26,6 +26,7 @@ use crate::log::append::upload::{Uploaded, upload};
 use crate::log::append::values::AppendFailure;
 use crate::model::error::{Condition, Failure};
 use crate::object::error::ObjectError;
+use crate::object::layout::WalBatch;
 
 /// What the tasks beside the driver report.
 enum Event {
@@ -202,9 +203,8 @@ impl Driver {
         let Some(flight) = self.flights.get(index) else { return };
         let number = flight.number;
         let batches = flight.batches.iter();
-        let parts = batches
-            .map(|(partition, batches)| (*partition, batches.iter().map(|batch| batch.records.clone()).collect()));
-        let parts = parts.collect();
+        let part_of = |batch: &Admitted| WalBatch { bytes: batch.records.clone(), crc: batch.facts.crc };
+        let parts = batches.map(|(partition, batches)| (*partition, batches.iter().map(part_of).collect())).collect();
         self.uploads += 1;
         let (storage, cluster_id, rng) = (self.parts.storage.clone(), self.parts.cluster_id, self.parts.rng.clone());
         let (node, report) = (**self.parts.node.load(), self.report.clone());
