@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "the client's connection is driven by a task of its own")]
 
 #[path = "../tests/kit/postgres.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests use more of it")]
 mod postgres;
 
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ async fn measure(server: &postgres::Postgres) -> Vec<(&'static str, Histogram<u6
     let empty = client.prepare(EMPTY).await.expect("prepares");
     let one_row = client.prepare(ONE_ROW).await.expect("prepares");
 
-    let histogram = || Histogram::<u64>::new(3).expect("three digits are possible");
+    let histogram = || Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("possible bounds");
     let mut found = vec![("empty transaction", histogram()), ("one row changed", histogram())];
     found.extend(KINDS.map(|kind| (kind.name, histogram())));
     for round in 0..WARM_UP + ROUNDS {

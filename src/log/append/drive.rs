@@ -7,11 +7,12 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFuture;
 use tracing::{error, info, warn};
 
 use crate::base::task::{Supervisor, TaskError, TaskKind};
@@ -113,13 +114,14 @@ impl Driver {
     /// When this node is fenced; everything that was not sequenced is answered as such.
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         let stop = self.supervisor.token(TaskKind::Append);
-        while self.turn(&stop).await? {}
+        let mut stopped = pin!(stop.cancelled());
+        while self.turn(stopped.as_mut()).await? {}
         info!("the writer has answered everything");
         Ok(())
     }
 
     /// Does whatever is next; says whether there may be more.
-    async fn turn(&mut self, stop: &CancellationToken) -> Result<bool, TaskError> {
+    async fn turn(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Result<bool, TaskError> {
         let load = Load {
             bytes: self.buffer.bytes(),
             since: self.buffer.since(),
@@ -141,7 +143,7 @@ impl Driver {
         // Every branch is cancel-safe: channels keep what was not received, and the rest holds no state.
         tokio::select! {
             biased;
-            () = stop.cancelled(), if !self.draining => self.drain(),
+            () = stopped, if !self.draining => self.drain(),
             Some(event) = self.events.recv() => self.on_event(event).await?,
             batch = self.queue.recv(), if has_room => match batch {
                 Some(batch) => self.on_batches(batch),
@@ -209,7 +211,8 @@ impl Driver {
         let (storage, cluster_id, rng) = (self.parts.storage.clone(), self.parts.cluster_id, self.parts.rng.clone());
         let (node, report) = (**self.parts.node.load(), self.report.clone());
         self.supervisor.spawn(TaskKind::Append, "append-upload", async move {
-            let outcome = upload(&storage, cluster_id, node, &rng, parts).await;
+            // In a box, because a task's future is moved several times before it runs, and this one is large.
+            let outcome = Box::pin(upload(&storage, cluster_id, node, &rng, parts)).await;
             // Without a driver nobody wants to know.
             let _ = report.send(Event::Uploaded(number, outcome));
             Ok(())
@@ -310,9 +313,7 @@ impl Driver {
             // Their answers are dropped, so that their waiters hear that nothing is known.
             error!(object = %uploaded.key, unanswered, "the metastore's receipt does not match its commit");
         }
-        for (range, slices) in cached {
-            self.parts.cache.insert(&uploaded.key, range, slices).await;
-        }
+        self.parts.cache.insert_all(&uploaded.key, cached).await;
         for (partition, bounds, extents) in news {
             self.parts.tail.apply(partition, bounds, &extents);
         }
