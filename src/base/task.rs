@@ -5,9 +5,12 @@
 //! release their shards, and those before the metastore closes.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -108,13 +111,16 @@ pub struct Supervisor(Arc<Inner>);
 struct Inner {
     phases: Vec<(CancellationToken, TaskTracker)>,
     kill: CancellationToken,
+    /// Whether `kill` is cancelled: cheap to ask each time a task is polled, which asking the token is not.
+    killed: AtomicBool,
     failure: watch::Sender<Option<String>>,
 }
 
 impl Default for Supervisor {
     fn default() -> Self {
         let phases = Phase::ALL.iter().map(|_| (CancellationToken::new(), TaskTracker::new())).collect();
-        Self(Arc::new(Inner { phases, kill: CancellationToken::new(), failure: watch::Sender::new(None) }))
+        let (kill, failure) = (CancellationToken::new(), watch::Sender::new(None));
+        Self(Arc::new(Inner { phases, kill, killed: AtomicBool::new(false), failure }))
     }
 }
 
@@ -127,16 +133,8 @@ impl Supervisor {
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
         let supervisor = self.clone();
-        let kill = self.0.kill.clone();
         let watched = async move {
-            let outcome = tokio::select! {
-                biased;
-                () = kill.cancelled() => return,
-                // A panic is a bug of ours; it ends the task as an error does, and must not go unnoticed.
-                outcome = AssertUnwindSafe(task).catch_unwind() => {
-                    outcome.unwrap_or_else(|panic| Err(panic_message(panic.as_ref()).into()))
-                }
-            };
+            let Some(outcome) = supervisor.unless_killed(task).await else { return };
             match outcome {
                 Ok(()) => debug!(task = name, "task ended"),
                 Err(failure) if kind.on_error() == OnError::ShutDown => {
@@ -152,6 +150,26 @@ impl Supervisor {
         };
         let (_, tracker) = &self.0.phases[kind.phase().index()];
         tracker.spawn(watched.in_current_span());
+    }
+
+    /// Runs `task`; `None` when it is killed before it ends.
+    async fn unless_killed(&self, task: impl Future<Output = Result<(), TaskError>>) -> Option<Result<(), TaskError>> {
+        let mut killed = pin!(self.0.kill.cancelled());
+        // A panic is a bug of ours; it ends the task as an error does, and must not go unnoticed.
+        let mut task = pin!(AssertUnwindSafe(task).catch_unwind());
+        let mut is_registered = false;
+        let ended = poll_fn(|context| {
+            // A task is always woken through the same waker, so the token needs to learn it once only.
+            let is_killed = if is_registered {
+                self.0.killed.load(Ordering::Acquire)
+            } else {
+                is_registered = true;
+                killed.as_mut().poll(context).is_ready()
+            };
+            if is_killed { Poll::Ready(None) } else { task.as_mut().poll(context).map(Some) }
+        });
+        let outcome = ended.await?;
+        Some(outcome.unwrap_or_else(|panic| Err(panic_message(panic.as_ref()).into())))
     }
 
     /// Cancelled when the phase of `kind` begins to stop.
@@ -193,6 +211,8 @@ impl Supervisor {
 
     /// Drops every task at its present await, as a crash would.
     pub fn kill(&self) {
+        // First, so that whoever is woken by the token sees it.
+        self.0.killed.store(true, Ordering::Release);
         self.0.kill.cancel();
     }
 }

@@ -89,7 +89,15 @@ impl RangeCache {
     /// Remembers bytes that this agent itself has just uploaded, as they are: nothing is joined or copied.
     /// `slices` together are exactly `range`; they keep the allocations alive of which they are part.
     pub async fn insert(&self, key: &ObjectKey, range: ByteRange, slices: Vec<Bytes>) {
-        self.remember((key.clone(), range), slices.into(), Heat::Tail).await;
+        self.insert_all(key, vec![(range, slices)]).await;
+    }
+
+    /// [`RangeCache::insert`] for many ranges of an object: the upkeep is done once for all of them.
+    pub async fn insert_all(&self, key: &ObjectKey, ranges: Vec<(ByteRange, Vec<Bytes>)>) {
+        for (range, slices) in ranges {
+            self.0.tail.insert((key.clone(), range), slices.into()).await;
+        }
+        self.keep_up(&self.0.tail).await;
     }
 
     /// What is remembered of a range.
@@ -202,6 +210,10 @@ impl RangeCache {
             Heat::Cold => &self.0.cold,
         };
         memory.insert(entry, slices).await;
+        self.keep_up(memory).await;
+    }
+
+    async fn keep_up(&self, memory: &Memory) {
         // At once rather than some time later: the bound holds, and a simulation sees the same every time.
         memory.run_pending_tasks().await;
         let bytes = self.0.tail.weighted_size() + self.0.cold.weighted_size();

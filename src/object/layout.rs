@@ -60,20 +60,38 @@ pub struct WalObject {
     pub byte_size: u64,
     /// Where each part went, in the order in which parts were given.
     pub ranges: Vec<ByteRange>,
-    /// CRC-32C of each batch, in the order in which parts and batches were given.
-    pub batch_crcs: Vec<Vec<u32>>,
+}
+
+/// A record batch and its checksum.
+#[derive(Clone, Debug)]
+pub struct WalBatch {
+    /// The producer's own bytes.
+    pub bytes: Bytes,
+    /// CRC-32C of all of them. Whoever admitted the batch knows it already, so it is not computed again.
+    pub crc: u32,
+}
+
+impl From<Bytes> for WalBatch {
+    fn from(bytes: Bytes) -> Self {
+        let crc = crc32c(&bytes);
+        Self { bytes, crc }
+    }
 }
 
 impl WalObject {
-    /// Lays out `parts`: each partition once, each with its whole record batches, one `Bytes` per batch.
+    /// Lays out `parts`: each partition once, each with its whole record batches.
     ///
-    /// Each payload byte is read twice (CRC-32C, xxh3) and copied never.
+    /// Each payload byte is read once (xxh3) and copied never.
     ///
     /// # Panics
     /// When a partition is given twice, has no bytes, or has 4 GiB of them: a bug of the caller, whose buffer is
     /// bounded far below.
     #[must_use]
-    pub fn build(cluster_id: Uuid, writer: NodeIdentity, parts: Vec<(TopicIdPartition, Vec<Bytes>)>) -> Self {
+    pub fn build<B: Into<WalBatch>>(
+        cluster_id: Uuid,
+        writer: NodeIdentity,
+        mut parts: Vec<(TopicIdPartition, Vec<B>)>,
+    ) -> Self {
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|&index| parts[index].0);
         assert!(order.windows(2).all(|pair| parts[pair[0]].0 < parts[pair[1]].0), "a partition is given once");
@@ -82,24 +100,24 @@ impl WalObject {
         let mut slices = Vec::with_capacity(slice_count + 2);
         slices.push(Bytes::new());
         let mut ranges = vec![ByteRange { position: 0, length: 0 }; parts.len()];
-        let mut batch_crcs = vec![Vec::new(); parts.len()];
         let mut entries = Vec::with_capacity(parts.len());
         let mut hash = Xxh3::new();
         let mut position = HEADER_BYTES;
         for index in order {
-            let (partition, batches) = &parts[index];
-            let entry = WalEntry::of(*partition, position, batches, &mut hash, &mut batch_crcs[index]);
+            let (partition, batches) = &mut parts[index];
+            let batches: Vec<WalBatch> = std::mem::take(batches).into_iter().map(Into::into).collect();
+            let entry = WalEntry::of(*partition, position, &batches, &mut hash);
             position = entry.bytes.end();
             ranges[index] = entry.bytes;
             entries.push(entry);
-            slices.extend(batches.iter().cloned());
+            slices.extend(batches.into_iter().map(|batch| batch.bytes));
         }
         let header = WalHeader { cluster_id, writer, body_bytes: position - HEADER_BYTES };
         let footer = WalFooter { body_bytes: header.body_bytes, body_hash: hash.digest128(), entries };
         slices[0] = header.encode();
         slices.push(footer.encode());
         let byte_size = position + footer.encoded_bytes();
-        Self { slices, byte_size, ranges, batch_crcs }
+        Self { slices, byte_size, ranges }
     }
 }
 
@@ -171,23 +189,17 @@ pub struct WalEntry {
 }
 
 impl WalEntry {
-    /// Describes `batches` at `position`, feeding the body's hash and noting each batch's CRC on the way.
-    fn of(
-        partition: TopicIdPartition,
-        position: u64,
-        batches: &[Bytes],
-        hash: &mut Xxh3,
-        batch_crcs: &mut Vec<u32>,
-    ) -> Self {
+    /// Describes `batches` at `position`, feeding the body's hash on the way.
+    fn of(partition: TopicIdPartition, position: u64, batches: &[WalBatch], hash: &mut Xxh3) -> Self {
         let (mut crc, mut length) = (0, 0_u64);
         for batch in batches {
-            hash.update(batch);
-            let batch_crc = crc32c(batch);
-            crc = if length == 0 { batch_crc } else { combine(crc, batch_crc, batch.len() as u64) };
-            length += batch.len() as u64;
-            batch_crcs.push(batch_crc);
+            let batch_bytes = batch.bytes.len() as u64;
+            debug_assert_eq!(batch.crc, crc32c(&batch.bytes), "a batch comes with its own checksum");
+            hash.update(&batch.bytes);
+            crc = if length == 0 { batch.crc } else { combine(crc, batch.crc, batch_bytes) };
+            length += batch_bytes;
         }
-        assert!(batches.iter().all(|batch| !batch.is_empty()) && length > 0, "a batch has bytes");
+        assert!(batches.iter().all(|batch| !batch.bytes.is_empty()) && length > 0, "a batch has bytes");
         let length = u32::try_from(length).expect("a partition's share of an object is bounded by the buffer");
         let batch_count = u32::try_from(batches.len()).expect("there are not more batches than bytes");
         Self { partition, bytes: ByteRange { position, length }, batch_count, crc }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::base::clock::Timestamp;
-use crate::base::crc::crc32c;
+use crate::base::crc::{combine, crc32c};
 use crate::model::offset::Offset;
 use crate::model::producer::{ProducerEpoch, ProducerId, Sequence};
 use crate::record::decompress::{Compression, DecompressError, decompress};
@@ -166,6 +166,13 @@ fn at<const N: usize>(fields: &[u8; HEADER_BYTES], position: usize) -> [u8; N] {
     let mut value = [0; N];
     value.copy_from_slice(&fields[position..position + N]);
     value
+}
+
+/// CRC-32C of all bytes of a batch whose own CRC was found to be right: only the bytes that it does not cover are read.
+#[must_use]
+pub fn whole_crc(batch: &[u8], header: &BatchHeader) -> u32 {
+    let (before, covered) = batch.split_at(CRC_COVERS_FROM.min(batch.len()));
+    combine(crc32c(before), header.crc, covered.len() as u64)
 }
 
 /// One whole record batch. Cloning shares the bytes.

@@ -1,5 +1,6 @@
 //! One connection, from the first frame to the last answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,10 +114,12 @@ async fn read_frames(
     start_request: &mpsc::Sender<InFlight>,
 ) -> Result<(), EndOfConnection> {
     let room = Room::new(shared.settings.requests_in_flight_max);
+    // One wait for all frames: to begin and to drop one takes a lock that all connections share.
+    let mut stopped = pin!(stop.cancelled());
     loop {
         let (place, length) = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = stopped.as_mut() => return Ok(()),
             next = next_length(&mut frames, &caller, shared.settings.idle_timeout(), &room) => match next? {
                 Some(next) => next,
                 None => return Ok(()),
@@ -124,7 +127,7 @@ async fn read_frames(
         };
         let charge = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = stopped.as_mut() => return Ok(()),
             charge = shared.budget.charge(length) => charge,
         };
         let patience = RECEIVE_TIMEOUT + Duration::from_secs((length / RECEIVE_BYTES_PER_SECOND) as u64);

@@ -1,6 +1,6 @@
 //! The first corpus: whole and valid inputs of each decoder.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use towpath::base::clock::Timestamp;
 use towpath::model::node::{NodeEpoch, NodeId, NodeIdentity};
@@ -68,7 +68,7 @@ pub(crate) fn record_batches() -> Seeds {
 fn object() -> Vec<u8> {
     let partition = |index| TopicIdPartition::new(TopicId(Uuid::from_u128(7)), PartitionIndex(index));
     let writer = NodeIdentity { node_id: NodeId(1), node_epoch: NodeEpoch(2) };
-    let parts = (0..3).map(|index| (partition(index), vec![batch(Compression::None).into()])).collect();
+    let parts = (0..3).map(|index| (partition(index), vec![Bytes::from(batch(Compression::None))])).collect();
     WalObject::build(Uuid::from_u128(9), writer, parts).slices.concat()
 }
 

@@ -23,7 +23,7 @@ use crate::run;
 const REQUESTS: usize = 3_000;
 const AT_ONCE: usize = 32;
 
-fn settings(folder: &tempfile::TempDir) -> Settings {
+pub(crate) fn settings(folder: &tempfile::TempDir) -> Settings {
     let mut settings = Settings::default();
     settings.agent.store = Some(format!("file://{}", folder.path().display()));
     settings.metastore.url = "memory".into();

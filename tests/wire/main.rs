@@ -10,6 +10,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 mod agent;
 mod client;
 mod codec;
+mod copies;
 mod hostile;
 mod memory;
 mod random;

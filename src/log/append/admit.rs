@@ -5,7 +5,7 @@ use crate::config::topic::TimestampType;
 use crate::log::append::values::{AppendFailure, PartitionAppend};
 use crate::metastore::values::ProducerBatch;
 use crate::model::error::{Condition, Failure};
-use crate::record::batch::BatchHeader;
+use crate::record::batch::{BatchHeader, whole_crc};
 use crate::record::validate::{BatchRules, InvalidBatch, TimestampBounds, validate};
 
 /// The first version of Produce that may carry zstd (KIP-110).
@@ -14,6 +14,8 @@ const ZSTD_PRODUCE_VERSION: i16 = 7;
 /// What the index must know of an admitted batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchFacts {
+    /// CRC-32C of the whole batch.
+    pub crc: u32,
     pub record_count: u32,
     pub max_timestamp: Timestamp,
     pub producer: Option<ProducerBatch>,
@@ -44,16 +46,17 @@ pub(crate) fn admit(
         let message = "transactional batches are not supported by this version";
         return Err(AppendFailure::from(Failure::new(Condition::InvalidTxnState, message)));
     }
-    Ok(facts(&header, stamped))
+    Ok(facts(&header, whole_crc(&append.records, &header), stamped))
 }
 
-fn facts(header: &BatchHeader, stamped: bool) -> BatchFacts {
+fn facts(header: &BatchHeader, crc: u32, stamped: bool) -> BatchFacts {
     let producer = (header.producer_id.0 >= 0).then_some(ProducerBatch {
         producer_id: header.producer_id,
         producer_epoch: header.producer_epoch,
         base_sequence: header.base_sequence,
     });
     BatchFacts {
+        crc,
         // A validated count is at least 1.
         record_count: header.record_count.unsigned_abs(),
         max_timestamp: header.max_timestamp,
@@ -69,6 +72,7 @@ fn refuse(invalid: InvalidBatch) -> AppendFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::crc::crc32c;
     use crate::config::topic::TopicConfig;
     use crate::model::producer::{ProducerEpoch, ProducerId, Sequence};
     use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition};
@@ -97,6 +101,7 @@ mod tests {
         let facts = admit(&append(shape, TopicConfig::default()), 13, NOW).expect("a good batch");
         assert_eq!((facts.record_count, facts.max_timestamp, facts.stamped), (2, NOW, false));
         assert_eq!(facts.producer.map(|batch| batch.base_sequence), Some(Sequence(10)));
+        assert_eq!(facts.crc, crc32c(&append(shape, TopicConfig::default()).records));
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::model::error::Failure;
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
 use crate::object::cache::RangeCache;
+use crate::object::layout::WalBatch;
 use crate::object::store::ObjectStorage;
 use crate::record::batch::BatchHeader;
 
@@ -193,7 +194,8 @@ impl AtomicAppend {
     }
 
     async fn upload(&self, partitions: &[PartitionParts]) -> Result<Uploaded, AtomicFailure> {
-        let parts = partitions.iter().map(|part| (part.partition, part.records().cloned().collect())).collect();
+        let batch = |part: &Part| WalBatch { bytes: part.records.clone(), crc: part.facts.crc };
+        let parts = partitions.iter().map(|part| (part.partition, part.batches.iter().map(batch).collect())).collect();
         let node = **self.committer.node.load();
         let uploaded = upload(&self.storage, self.cluster_id, node, &self.committer.rng, parts).await;
         uploaded.map_err(|failure| AtomicFailure::Unavailable(format!("the object could not be written: {failure}")))
@@ -261,12 +263,10 @@ impl Prepared {
     }
 
     fn commit_object(&self, documents: &DocumentWrite) -> CommitObject {
-        let ranges = self.partitions.iter().zip(&self.uploaded.ranges).zip(&self.uploaded.batch_crcs).map(
-            |((part, bytes), crcs)| {
-                let batches = part.batches.iter().map(|part| (part.records.len(), &part.facts));
-                range_of(part.partition, bytes.position, batches.zip(crcs.iter().copied()))
-            },
-        );
+        let ranges = self.partitions.iter().zip(&self.uploaded.ranges).map(|(part, bytes)| {
+            let batches = part.batches.iter().map(|part| (part.records.len(), &part.facts));
+            range_of(part.partition, bytes.position, batches)
+        });
         CommitObject {
             node: **self.append.committer.node.load(),
             object: self.uploaded.key.clone(),

@@ -143,7 +143,7 @@ mod tests {
         Admitted {
             partition: TopicIdPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(partition)),
             records: Bytes::from_static(name.as_bytes()),
-            facts: BatchFacts { record_count: 1, max_timestamp: Timestamp(0), producer, stamped: false },
+            facts: BatchFacts { crc: 0, record_count: 1, max_timestamp: Timestamp(0), producer, stamped: false },
             deadline: Instant::now(),
             gap_since: None,
             answer: oneshot::channel().0,

@@ -64,10 +64,9 @@ pub(crate) fn commit_of(node: NodeIdentity, uploaded: &Uploaded, batches: &[Part
     let ranges = batches
         .iter()
         .zip(&uploaded.ranges)
-        .zip(&uploaded.batch_crcs)
-        .map(|(((partition, batches), bytes), crcs)| {
+        .map(|((partition, batches), bytes)| {
             let batches = batches.iter().map(|batch| (batch.records.len(), &batch.facts));
-            range_of(*partition, bytes.position, batches.zip(crcs.iter().copied()))
+            range_of(*partition, bytes.position, batches)
         })
         .collect();
     let byte_size = uploaded.byte_size;
@@ -75,16 +74,16 @@ pub(crate) fn commit_of(node: NodeIdentity, uploaded: &Uploaded, batches: &[Part
     CommitObject { node, object, byte_size, ranges, documents, all_or_nothing: false }
 }
 
-/// What the metastore must know of one partition's batches: lengths and facts, with the CRC of each.
+/// What the metastore must know of one partition's batches: their lengths and facts.
 pub(crate) fn range_of<'a>(
     partition: TopicIdPartition,
     position: u64,
-    batches: impl Iterator<Item = ((usize, &'a BatchFacts), u32)>,
+    batches: impl Iterator<Item = (usize, &'a BatchFacts)>,
 ) -> RangeCommit {
-    let batches = batches.map(|((length, facts), crc)| BatchCommit {
+    let batches = batches.map(|(length, facts)| BatchCommit {
         // A batch's length is a 32-bit number on the wire.
         length: u32::try_from(length).unwrap_or(u32::MAX),
-        crc,
+        crc: facts.crc,
         record_count: facts.record_count,
         max_timestamp: facts.max_timestamp,
         producer: facts.producer,

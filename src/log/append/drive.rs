@@ -7,11 +7,12 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFuture;
 use tracing::{error, info, warn};
 
 use crate::base::task::{Supervisor, TaskError, TaskKind};
@@ -26,6 +27,7 @@ use crate::log::append::upload::{Uploaded, upload};
 use crate::log::append::values::AppendFailure;
 use crate::model::error::{Condition, Failure};
 use crate::object::error::ObjectError;
+use crate::object::layout::WalBatch;
 
 /// What the tasks beside the driver report.
 enum Event {
@@ -112,13 +114,14 @@ impl Driver {
     /// When this node is fenced; everything that was not sequenced is answered as such.
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         let stop = self.supervisor.token(TaskKind::Append);
-        while self.turn(&stop).await? {}
+        let mut stopped = pin!(stop.cancelled());
+        while self.turn(stopped.as_mut()).await? {}
         info!("the writer has answered everything");
         Ok(())
     }
 
     /// Does whatever is next; says whether there may be more.
-    async fn turn(&mut self, stop: &CancellationToken) -> Result<bool, TaskError> {
+    async fn turn(&mut self, stopped: Pin<&mut WaitForCancellationFuture<'_>>) -> Result<bool, TaskError> {
         let load = Load {
             bytes: self.buffer.bytes(),
             since: self.buffer.since(),
@@ -140,7 +143,7 @@ impl Driver {
         // Every branch is cancel-safe: channels keep what was not received, and the rest holds no state.
         tokio::select! {
             biased;
-            () = stop.cancelled(), if !self.draining => self.drain(),
+            () = stopped, if !self.draining => self.drain(),
             Some(event) = self.events.recv() => self.on_event(event).await?,
             batch = self.queue.recv(), if has_room => match batch {
                 Some(batch) => self.on_batches(batch),
@@ -202,14 +205,14 @@ impl Driver {
         let Some(flight) = self.flights.get(index) else { return };
         let number = flight.number;
         let batches = flight.batches.iter();
-        let parts = batches
-            .map(|(partition, batches)| (*partition, batches.iter().map(|batch| batch.records.clone()).collect()));
-        let parts = parts.collect();
+        let part_of = |batch: &Admitted| WalBatch { bytes: batch.records.clone(), crc: batch.facts.crc };
+        let parts = batches.map(|(partition, batches)| (*partition, batches.iter().map(part_of).collect())).collect();
         self.uploads += 1;
         let (storage, cluster_id, rng) = (self.parts.storage.clone(), self.parts.cluster_id, self.parts.rng.clone());
         let (node, report) = (**self.parts.node.load(), self.report.clone());
         self.supervisor.spawn(TaskKind::Append, "append-upload", async move {
-            let outcome = upload(&storage, cluster_id, node, &rng, parts).await;
+            // In a box, because a task's future is moved several times before it runs, and this one is large.
+            let outcome = Box::pin(upload(&storage, cluster_id, node, &rng, parts)).await;
             // Without a driver nobody wants to know.
             let _ = report.send(Event::Uploaded(number, outcome));
             Ok(())
@@ -318,9 +321,7 @@ impl Driver {
             // Their answers are dropped, so that their waiters hear that nothing is known.
             error!(object = %uploaded.key, unanswered, "the metastore's receipt does not match its commit");
         }
-        for (range, slices) in cached {
-            self.parts.cache.insert(&uploaded.key, range, slices).await;
-        }
+        self.parts.cache.insert_all(&uploaded.key, cached).await;
         for (partition, bounds, extents) in news {
             self.parts.tail.apply(partition, bounds, &extents);
         }

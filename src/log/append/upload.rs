@@ -1,6 +1,5 @@
 //! Makes an object of a buffer and puts it into the store.
 
-use bytes::Bytes;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -10,7 +9,7 @@ use crate::model::object::{ByteRange, ObjectKey};
 use crate::model::topic::TopicIdPartition;
 use crate::object::error::ObjectError;
 use crate::object::key::wal_key;
-use crate::object::layout::WalObject;
+use crate::object::layout::{WalBatch, WalObject};
 use crate::object::meter::Purpose;
 use crate::object::store::ObjectStorage;
 
@@ -21,12 +20,10 @@ pub(crate) struct Uploaded {
     pub byte_size: u64,
     /// Where each part went, in the order of the parts.
     pub ranges: Vec<ByteRange>,
-    /// CRC-32C of every batch, likewise.
-    pub batch_crcs: Vec<Vec<u32>>,
 }
 
-/// What is to be uploaded: each partition once, sorted, one `Bytes` per batch.
-pub(crate) type Parts = Vec<(TopicIdPartition, Vec<Bytes>)>;
+/// What is to be uploaded: each partition once, sorted.
+pub(crate) type Parts = Vec<(TopicIdPartition, Vec<WalBatch>)>;
 
 /// Puts `parts` into the store under a key that was never used before.
 ///
@@ -40,7 +37,7 @@ pub(crate) async fn upload(
     rng: &Rng,
     parts: Parts,
 ) -> Result<Uploaded, ObjectError> {
-    let WalObject { slices, byte_size, ranges, batch_crcs } = WalObject::build(cluster_id, writer, parts);
+    let WalObject { slices, byte_size, ranges } = WalObject::build(cluster_id, writer, parts);
     let mut key = wal_key(rng);
     let mut outcome = storage.put_new(&key, slices.clone(), Purpose::Append).await;
     if let Err(ObjectError::AlreadyExists(taken)) = &outcome {
@@ -49,5 +46,5 @@ pub(crate) async fn upload(
         key = wal_key(rng);
         outcome = storage.put_new(&key, slices, Purpose::Append).await;
     }
-    outcome.map(|()| Uploaded { key, byte_size, ranges, batch_crcs })
+    outcome.map(|()| Uploaded { key, byte_size, ranges })
 }

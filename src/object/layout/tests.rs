@@ -57,7 +57,6 @@ fn parts_are_sorted_in_the_body_and_answered_in_the_callers_order() {
     let footer = WalFooter::parse(&bytes, object.byte_size).expect("it was just built");
     let order: Vec<_> = footer.entries.iter().map(|entry| entry.partition).collect();
     assert_eq!(order, [partition(2, 5), partition(9, 0), partition(9, 1)]);
-    assert_eq!(object.batch_crcs[0], [crc32c(b"nine-one"), crc32c(b"more")]);
     assert_eq!(footer.entries[2].crc, crc32c(b"nine-onemore"));
     assert_eq!(footer.entries[2].batch_count, 2);
     let header = WalHeader::parse(&bytes).expect("it was just built");
@@ -73,7 +72,7 @@ fn payload_is_not_copied() {
 
 #[test]
 fn an_object_without_parts_is_an_object() {
-    let object = WalObject::build(Uuid::nil(), writer(), Vec::new());
+    let object = WalObject::build::<Bytes>(Uuid::nil(), writer(), Vec::new());
     assert_eq!(object.byte_size, HEADER_BYTES + TRAILER_BYTES);
     read_all(&joined(&object)).expect("it was just built");
 }

@@ -11,10 +11,14 @@
 -- is older than the last toucher's id gets a position by counting on, 16 bits (more than there can be
 -- connections) suffice before the next id's range begins. Two transactions may share a position, but then they
 -- have no partition in common, and both are over once the horizon has passed it.
+--
+-- In plpgsql, because it keeps the plan: a function in SQL that reads a table is parsed and planned in every commit.
 CREATE FUNCTION take_position(touched bigint) RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 AS $$
-    SELECT greatest(base + (pg_current_xact_id()::text::bigint << 16), touched + 1) FROM feed_state
+BEGIN
+    RETURN (SELECT greatest(base + (pg_current_xact_id()::text::bigint << 16), touched + 1) FROM feed_state);
+END
 $$;
 
 -- No step at or beyond the horizon is complete; every step below it is.

@@ -18,6 +18,7 @@ use crate::metastore::values::{
 };
 use crate::model::offset::Offset;
 use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition, TopicName};
+use crate::object::layout::WalBatch;
 use crate::record::batch::{Batches, RecordBatch};
 use crate::record::build::{BatchBuilder, BatchShape, NewRecord};
 use crate::record::decompress::Compression;
@@ -163,12 +164,14 @@ impl Bench {
         let (agent, to) = (&self.agent, self.world.partition(partition));
         let node = **agent.node.load();
         let rng = Rng::from_entropy();
-        let parts = vec![(to, vec![batch.clone()])];
+        let stored = WalBatch::from(batch.clone());
+        let crc = stored.crc;
+        let parts = vec![(to, vec![stored])];
         let uploaded = upload(&agent.storage, uuid::Uuid::from_u128(5), node, &rng, parts).await.expect("uploaded");
         let header = RecordBatch::parse(&batch).expect("well-formed");
         let commit = BatchCommit {
             length: u32::try_from(batch.len()).expect("small"),
-            crc: uploaded.batch_crcs[0][0],
+            crc,
             record_count: (header.header().last_offset_delta + 1).unsigned_abs(),
             max_timestamp: START,
             producer: None,
