@@ -1,5 +1,7 @@
 //! One share partition's acquisition state, what it says of itself, and what must always hold of it.
 
+use std::collections::BTreeSet;
+
 use crate::base::clock::Timestamp;
 use crate::coordinator::share::partition::rewrite::Rewritten;
 use crate::coordinator::share::partition::rules::Rules;
@@ -291,12 +293,12 @@ impl SharePartitionState {
             expected = run.last.plus(1);
             previous = Some(run);
         }
+        let mut listed = BTreeSet::new();
         for (index, holder) in (0..).zip(&self.holders) {
             if !is_named[index as usize] {
                 return Err(BrokenState::IdleHolder(index));
             }
-            let is_same = |other: &Holder| other.member_id == holder.member_id && other.node == holder.node;
-            if self.holders[..index as usize].iter().any(is_same) {
+            if !listed.insert((&holder.member_id, holder.node.node_id, holder.node.node_epoch)) {
                 return Err(BrokenState::SameHolder(index));
             }
         }
