@@ -114,7 +114,9 @@ class Member:
         return partitions, beats
 
     def leave(self):
-        return self.heartbeat(epoch=-1)
+        answer = self.heartbeat(epoch=-1)
+        self.member_epoch = 0
+        return answer
 
     def topics(self, m, partition_kind, topic_kind, wanted):
         """wanted: {(topic id, partition): [(first, last, types), …]}"""

