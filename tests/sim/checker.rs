@@ -56,6 +56,9 @@ fn seen(history: &History) -> impl Iterator<Item = (Partition, i64, u64)> + '_ {
         Operation::Read { partition, records, .. } | Operation::Final { partition, records } => {
             records.iter().map(|(offset, value)| (*partition, *offset, *value)).collect::<Vec<_>>()
         }
+        Operation::ShareDelivered { partition, records, .. } => {
+            records.iter().map(|record| (*partition, record.offset, record.value)).collect()
+        }
         _ => Vec::new(),
     })
 }

@@ -40,7 +40,7 @@ fn batch(value: u64, padding: usize, producer: Option<(ProducerId, ProducerEpoch
 }
 
 /// Records of a fetched run: (offset, value), from `from` on.
-fn values(records: Vec<Bytes>, from: i64) -> Vec<(i64, u64)> {
+pub(crate) fn values(records: Vec<Bytes>, from: i64) -> Vec<(i64, u64)> {
     let mut found = Vec::new();
     let mut run = bytes::BytesMut::new();
     records.iter().for_each(|slice| run.extend_from_slice(slice));

@@ -1,9 +1,30 @@
 //! What clients did and saw, in one list, whoever ran it: the simulation or real clients.
 
+use towpath::coordinator::share::values::AcknowledgeType;
+
 /// A partition, as a small number; the runner knows which one it means.
 pub(crate) type Partition = u32;
 /// A moment on the history's own clock; only order matters.
 pub(crate) type Moment = u64;
+
+/// A record as a member of a share group got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) offset: i64,
+    pub(crate) value: u64,
+    pub(crate) count: u16,
+}
+
+/// What became of an acknowledgement in a share group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It counts.
+    Done,
+    /// It does not, for certain.
+    Refused,
+    /// The member does not know.
+    Unknown,
+}
 
 /// How a client's send ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +58,18 @@ pub(crate) enum Operation {
     Commit { group: u32, partition: Partition, offset: i64, acked: bool },
     /// A group asked for its committed offset (−1: none).
     Committed { group: u32, partition: Partition, offset: i64 },
+    /// A member of the share group got these records through an agent.
+    ShareDelivered { member: u32, agent: usize, partition: Partition, records: Vec<Delivery> },
+    /// A member said what became of records that it had.
+    ShareAcknowledged { member: u32, partition: Partition, verdicts: Vec<(i64, AcknowledgeType)>, outcome: Verdict },
+    /// A member's session on an agent may have ended.
+    ShareLeft { member: u32, agent: usize },
+    /// The share group came to the end of a partition's log.
+    ShareEmptied { partition: Partition, end: i64 },
+    /// There is a dead letter of this record.
+    ShareLetter { partition: Partition, offset: i64 },
+    /// Something bad happened to an agent, or (`began` is false) it is over.
+    Trouble { agent: usize, began: bool },
     /// The last read of a partition from its beginning to its end, after all faults ended.
     Final { partition: Partition, records: Vec<(i64, u64)> },
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use towpath::base::clock::Timestamp;
 use towpath::base::rng::Rng;
+use towpath::coordinator::share::partition::document::{StoredPartition, decode, encode};
+use towpath::coordinator::share::partition::run::{RecordState, Run};
+use towpath::coordinator::share::partition::start::move_log_start;
+use towpath::coordinator::share::partition::state::SharePartitionState;
 use towpath::metastore::batch_index::BatchIndex;
 use towpath::metastore::catalog::Catalog;
 use towpath::metastore::error::{MetastoreError, Result};
@@ -24,7 +28,7 @@ use crate::trace::note;
 use crate::world::Mutant;
 
 /// How bad a link is; probabilities per call.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Weather {
     /// Refused, surely not applied.
     pub(crate) unavailable: f64,
@@ -108,6 +112,66 @@ impl Linked {
             bounds.high_watermark = Offset(bounds.high_watermark.0 - 2);
             bounds.last_stable_offset = bounds.high_watermark;
         }
+    }
+}
+
+impl Linked {
+    /// The bugs of an agent that writes the states of share partitions: spoils them, or leaves some out. Says which
+    /// were left out, with the versions that are to be pretended.
+    fn spoil(&self, write: &mut DocumentWrite) -> Vec<(usize, DocumentVersion)> {
+        let mut forgotten = Vec::new();
+        let puts = std::mem::take(&mut write.puts);
+        for (place, mut put) in puts.into_iter().enumerate() {
+            if put.key.kind == DocumentKind::SharePartition {
+                match self.mutant {
+                    Some(Mutant::IgnoreVersions) => put.expect = Expect::Any,
+                    Some(Mutant::ForgetCounts) => rewrite(&mut put, forget_counts),
+                    Some(Mutant::SkipRecords) if self.rng.chance(0.1) => rewrite(&mut put, skip_record),
+                    Some(Mutant::AnswerWithoutState) if self.rng.chance(0.1) => {
+                        if let Expect::Version(version) = put.expect {
+                            forgotten.push((place, DocumentVersion(version.0 + 1)));
+                            continue;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            write.puts.push(put);
+        }
+        forgotten
+    }
+}
+
+/// Makes another state of the one that is to be put.
+fn rewrite(put: &mut DocumentPut, spoil: fn(SharePartitionState) -> SharePartitionState) {
+    if let DocumentChange::Put(body) = &mut put.change
+        && let Ok(StoredPartition::Decided(state)) = decode(body.clone())
+    {
+        *body = encode(&StoredPartition::Decided(spoil(state)));
+    }
+}
+
+fn forget_counts(state: SharePartitionState) -> SharePartitionState {
+    let mut runs: Vec<Run> = Vec::new();
+    for run in state.runs() {
+        let run = Run { delivery_count: run.delivery_count.min(1), ..*run };
+        match runs.last_mut().filter(|last| last.goes_on_in(&run)) {
+            Some(last) => last.last = run.last,
+            None => runs.push(run),
+        }
+    }
+    SharePartitionState::from_parts(state.start_offset(), runs, state.holders().to_vec()).expect("a whole state")
+}
+
+/// The first record that waits for its next delivery is finished, says the state.
+fn skip_record(state: SharePartitionState) -> SharePartitionState {
+    match state.runs().first() {
+        Some(first) if matches!(first.state, RecordState::Available { .. }) => {
+            let mut state = state.clone();
+            move_log_start(&mut state, first.first.plus(1));
+            state
+        }
+        _ => state,
     }
 }
 
@@ -216,6 +280,23 @@ impl BatchIndex for Linked {
             }
             _ => {}
         }
+        if !commit.documents.puts.is_empty() && self.rng.chance(0.3) {
+            match self.mutant {
+                Some(Mutant::LoseLetters) => {
+                    let empty = CommitObject { ranges: Vec::new(), ..commit.clone() };
+                    let receipt = across!(self, commit_object(empty))?;
+                    return Ok(pretend(&commit, receipt));
+                }
+                Some(Mutant::RepeatLetters) => {
+                    let mut again = commit.clone();
+                    again.object = ObjectKey::from(format!("{}/again", commit.object).as_str());
+                    again.documents = DocumentWrite::default();
+                    // An answer that does not come leaves the letter written once more or not.
+                    drop(across!(self, commit_object(again)));
+                }
+                _ => {}
+            }
+        }
         let mut receipt = across!(self, commit_object(commit))?;
         if self.mutant == Some(Mutant::WrongOffset) && self.rng.chance(0.1) {
             shift_offsets(&mut receipt);
@@ -286,8 +367,13 @@ impl StateStore for Linked {
         let prefix = prefix.to_owned();
         across!(self, list_documents(kind, &prefix, after, limit))
     }
-    async fn write_documents(&self, write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
-        across!(self, write_documents(write))
+    async fn write_documents(&self, mut write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
+        let forgotten = self.spoil(&mut write);
+        let mut versions = across!(self, write_documents(write))?;
+        for (place, version) in forgotten {
+            versions.insert(place, version);
+        }
+        Ok(versions)
     }
 }
 

@@ -13,6 +13,10 @@ mod link;
 mod mutants;
 mod planted;
 mod runs;
+mod share_checker;
+mod share_planted;
+mod share_runs;
+mod sharing;
 #[path = "../kit/toxic_store.rs"]
 mod toxic_store;
 mod trace;

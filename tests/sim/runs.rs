@@ -89,7 +89,7 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
     })
 }
 
-fn number_from(variable: &str) -> Option<u64> {
+pub(crate) fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 

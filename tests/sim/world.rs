@@ -20,7 +20,7 @@ use towpath::config::settings::Settings;
 use towpath::metastore::batch_index::BatchIndex;
 use towpath::metastore::catalog::Catalog;
 use towpath::metastore::memory::store::MemoryMetastore;
-use towpath::metastore::values::NewTopic;
+use towpath::metastore::values::{ConfigChange, ConfigResource, NewTopic};
 use towpath::model::node::{Endpoint, NodeId};
 use towpath::model::topic::{TopicId, TopicName};
 use towpath::object::store::ObjectStorage;
@@ -29,6 +29,7 @@ use crate::clients::partition;
 use crate::history::{Event, History, Moment, Operation, Partition};
 use crate::link::{Linked, Weather};
 use crate::runs::Plan;
+use crate::sharing::GROUP;
 use crate::toxic_store::{Climate, ToxicStore};
 use crate::trace::note;
 
@@ -69,6 +70,18 @@ pub(crate) enum Mutant {
     WrongOffset,
     /// The first extent of an answer is left out.
     LoseExtent,
+    /// The state of a share partition is written whatever somebody else has made of it.
+    IgnoreVersions,
+    /// A change of a share partition's state is answered, but was not made.
+    AnswerWithoutState,
+    /// Deliveries are not counted.
+    ForgetCounts,
+    /// A share partition's window begins behind a record that is not finished.
+    SkipRecords,
+    /// A record is given up, but its dead letter is not written.
+    LoseLetters,
+    /// A dead letter is written twice.
+    RepeatLetters,
 }
 
 impl Mutant {
@@ -80,7 +93,21 @@ impl Mutant {
         Self::WrongOffset,
         Self::LoseExtent,
     ];
+
+    /// Those that only a share group can notice.
+    pub(crate) const SHARE: [Self; 6] = [
+        Self::IgnoreVersions,
+        Self::AnswerWithoutState,
+        Self::ForgetCounts,
+        Self::SkipRecords,
+        Self::LoseLetters,
+        Self::RepeatLetters,
+    ];
 }
+
+/// Where dead letters of the simulated share group go.
+pub(crate) const LETTERS: TopicId = TopicId(uuid::Uuid::from_u128(0xd1e7));
+pub(crate) const LETTER_PARTITIONS: u32 = 2;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z.
 const ORIGIN: Timestamp = Timestamp(1_767_225_600_000);
@@ -125,6 +152,36 @@ impl World {
         world
     }
 
+    /// Configures the share group, and makes the topic for what it gives up.
+    pub(crate) async fn prepare_sharing(&self, lock: Duration) {
+        let new = NewTopic {
+            topic_id: LETTERS,
+            name: TopicName::new("dlq.simulated").expect("legal"),
+            partition_count: i32::try_from(LETTER_PARTITIONS).expect("small"),
+            replication_factor: 1,
+            configs: BTreeMap::from([("errors.deadletterqueue.group.enable".to_owned(), "true".to_owned())]),
+        };
+        self.metastore.create_topics(vec![new]).await.expect("memory is there").remove(0).expect("new");
+        let lock_ms = lock.as_millis().to_string();
+        let changes = [
+            ("share.auto.offset.reset", "earliest"),
+            ("share.record.lock.duration.ms", lock_ms.as_str()),
+            ("errors.deadletterqueue.topic.name", "dlq.simulated"),
+            ("errors.deadletterqueue.copy.record.enable", "true"),
+        ];
+        let set = |(name, value): (&str, &str)| ConfigChange::Set(name.to_owned(), value.to_owned());
+        let group = ConfigResource::Group(GROUP.into());
+        let changes = changes.into_iter().map(set).collect();
+        self.metastore.alter_configs(group, changes).await.expect("memory is there").expect("legal");
+    }
+
+    /// Where a topic's partitions end, as the metastore itself knows.
+    pub(crate) async fn ends_of(&self, topic: TopicId, partitions: u32) -> BTreeMap<Partition, i64> {
+        let partitions = (0..partitions).map(|index| partition(topic, index)).collect();
+        let bounds = self.metastore.bounds(partitions).await.expect("memory is there");
+        (0..).zip(bounds.into_iter().map(|bounds| bounds.expect("exists").high_watermark.0)).collect()
+    }
+
     /// Starts the agent in a place, as a new process would. No effect when it runs.
     pub(crate) async fn start(self: &Arc<Self>, index: usize) {
         let (metastore, store, clock) = {
@@ -154,6 +211,7 @@ impl World {
         // A start that fails in bad weather is tried again by whoever restarts the agent.
         if let Ok(core) = Core::start(&settings, environment, Supervisor::default()).await {
             note(&format!("agent {index} started"));
+            self.trouble(index, false);
             let (alive, supervisor) = (CancellationToken::new(), core.supervisor().clone());
             tokio::spawn(Arc::clone(self).restart_when_failed(index, alive.clone(), supervisor));
             self.slots.lock().expect("whole")[index].running = Some((core, alive));
@@ -187,6 +245,7 @@ impl World {
         let running = self.slots.lock().expect("whole")[index].running.take();
         if let Some((core, alive)) = running {
             note(&format!("agent {index} crashed"));
+            self.trouble(index, true);
             alive.cancel();
             core.kill();
         }
@@ -205,9 +264,15 @@ impl World {
         self.slots.lock().expect("whole")[index].running.is_some()
     }
 
+    fn trouble(&self, agent: usize, began: bool) {
+        let moment = self.moment();
+        self.history.lock().expect("whole").push(moment, moment, Operation::Trouble { agent, began });
+    }
+
     /// Changes what stands between an agent and the metastore.
     pub(crate) fn set_weather(&self, index: usize, weather: Weather) {
         note(&format!("agent {index} has {weather:?}"));
+        self.trouble(index, weather != Weather::default());
         *self.slots.lock().expect("whole")[index].weather.lock().expect("whole") = weather;
     }
 
@@ -300,9 +365,7 @@ impl World {
 
     /// The partitions' ends as the metastore itself knows them.
     pub(crate) async fn ends(&self) -> BTreeMap<Partition, i64> {
-        let partitions = (0..self.partitions).map(|index| partition(self.topic, index)).collect();
-        let bounds = self.metastore.bounds(partitions).await.expect("memory is there");
-        (0..).zip(bounds.into_iter().map(|bounds| bounds.expect("exists").high_watermark.0)).collect()
+        self.ends_of(self.topic, self.partitions).await
     }
 }
 
@@ -313,5 +376,6 @@ fn settings() -> Settings {
     settings.log.puts_per_second = 0.0;
     settings.log.linger_busy_ms = 50;
     settings.metastore.session_ms = 3_000;
+    settings.share.record_lock_duration_min_ms = 1_000;
     settings
 }

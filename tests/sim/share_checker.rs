@@ -1,0 +1,235 @@
+//! Judges what share groups did: every anomaly that a queue may not show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use towpath::coordinator::share::values::AcknowledgeType;
+
+use crate::history::{History, Moment, Operation, Partition, Verdict};
+
+/// What the group's configuration says, as the checker must know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShareRules {
+    pub(crate) lock: Duration,
+    pub(crate) delivery_count_limit: u16,
+    /// For how long after a fault an agent may count as dead.
+    pub(crate) session: Duration,
+}
+
+/// What must not happen, with the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ShareAnomaly {
+    /// Two members had it although the first one's lock had not ended.
+    TwoHolders { partition: Partition, offset: i64, count: u16 },
+    /// Delivered again after an acknowledged accept or reject.
+    DeliveredAfterEnd { partition: Partition, offset: i64 },
+    /// Two deliveries with the same count, or counts that go back.
+    WrongCount { partition: Partition, offset: i64, count: u16 },
+    /// Delivered more often than allowed.
+    OverLimit { partition: Partition, offset: i64, count: u16 },
+    /// Two members were told that their accept or reject counts.
+    EndedTwice { partition: Partition, offset: i64 },
+    /// The group is through, but nobody accepted or rejected it and there is no letter.
+    Skipped { partition: Partition, offset: i64 },
+    /// Rejected for certain, but there is no letter.
+    LetterLost { partition: Partition, offset: i64 },
+    /// More than one letter.
+    LetterTwice { partition: Partition, offset: i64 },
+    /// Accepted for certain, and yet a letter.
+    LetterOfAccepted { partition: Partition, offset: i64 },
+}
+
+/// One delivery that a member saw.
+struct Seen {
+    called: Moment,
+    returned: Moment,
+    member: u32,
+    agent: usize,
+    count: u16,
+}
+
+/// One verdict on a record.
+struct Said {
+    called: Moment,
+    returned: Moment,
+    member: u32,
+    kind: AcknowledgeType,
+    outcome: Verdict,
+}
+
+#[derive(Default)]
+struct Fate {
+    seen: Vec<Seen>,
+    said: Vec<Said>,
+    letters: usize,
+}
+
+/// How far two agents' notions of the metastore's time may lie apart, and a lock's length with them.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
+
+/// Everything wrong with what the share group of `history` did, each anomaly once, in order.
+pub(crate) fn check(history: &History, rules: ShareRules) -> BTreeSet<ShareAnomaly> {
+    let mut found = BTreeSet::new();
+    let mut fates = fates(history);
+    let ends = ends(history);
+    for (partition, end) in &ends {
+        for offset in 0..*end {
+            fates.entry((*partition, offset)).or_default();
+        }
+    }
+    for ((partition, offset), fate) in &mut fates {
+        fate.seen.sort_by_key(|seen| (seen.count, seen.called));
+        check_counts(*partition, *offset, fate, rules, &mut found);
+        check_ended(*partition, *offset, fate, &mut found);
+        check_holders(history, *partition, *offset, fate, rules, &mut found);
+        if ends.get(partition).is_some_and(|end| offset < end) {
+            check_end(*partition, *offset, fate, &mut found);
+        }
+    }
+    found
+}
+
+fn fates(history: &History) -> BTreeMap<(Partition, i64), Fate> {
+    let mut fates: BTreeMap<(Partition, i64), Fate> = BTreeMap::new();
+    for event in &history.events {
+        let (called, returned) = (event.called, event.returned);
+        match &event.operation {
+            Operation::ShareDelivered { member, agent, partition, records } => {
+                for record in records {
+                    let seen = Seen { called, returned, member: *member, agent: *agent, count: record.count };
+                    fates.entry((*partition, record.offset)).or_default().seen.push(seen);
+                }
+            }
+            Operation::ShareAcknowledged { member, partition, verdicts, outcome } => {
+                for (offset, kind) in verdicts {
+                    let said = Said { called, returned, member: *member, kind: *kind, outcome: *outcome };
+                    fates.entry((*partition, *offset)).or_default().said.push(said);
+                }
+            }
+            Operation::ShareLetter { partition, offset } => {
+                fates.entry((*partition, *offset)).or_default().letters += 1;
+            }
+            _ => {}
+        }
+    }
+    fates
+}
+
+/// Ends of the share partitions that were emptied.
+fn ends(history: &History) -> BTreeMap<Partition, i64> {
+    let end = |operation: &Operation| match operation {
+        Operation::ShareEmptied { partition, end } => Some((*partition, *end)),
+        _ => None,
+    };
+    history.events.iter().filter_map(|event| end(&event.operation)).collect()
+}
+
+/// Every acquisition counts once: counts are as different as deliveries, and later deliveries have higher ones.
+fn check_counts(partition: Partition, offset: i64, fate: &Fate, rules: ShareRules, found: &mut BTreeSet<ShareAnomaly>) {
+    for pair in fate.seen.windows(2) {
+        let same = pair[0].count == pair[1].count;
+        if same || pair[0].called > pair[1].returned {
+            found.insert(ShareAnomaly::WrongCount { partition, offset, count: pair[1].count });
+        }
+    }
+    for seen in &fate.seen {
+        if seen.count == 0 {
+            found.insert(ShareAnomaly::WrongCount { partition, offset, count: 0 });
+        }
+        if seen.count > rules.delivery_count_limit {
+            found.insert(ShareAnomaly::OverLimit { partition, offset, count: seen.count });
+        }
+    }
+}
+
+/// What was acknowledged as accepted or rejected is over, once and for all.
+fn check_ended(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSet<ShareAnomaly>) {
+    let ended: Vec<&Said> =
+        fate.said.iter().filter(|said| ends_it(said.kind) && said.outcome == Verdict::Done).collect();
+    if ended.len() > 1 {
+        found.insert(ShareAnomaly::EndedTwice { partition, offset });
+    }
+    let again = |said: &&Said| fate.seen.iter().any(|seen| seen.called > said.returned);
+    if ended.iter().any(again) {
+        found.insert(ShareAnomaly::DeliveredAfterEnd { partition, offset });
+    }
+}
+
+fn ends_it(kind: AcknowledgeType) -> bool {
+    matches!(kind, AcknowledgeType::Accept | AcknowledgeType::Reject)
+}
+
+/// Between two deliveries that follow each other the first one's lock must have ended, and for a reason.
+fn check_holders(
+    history: &History,
+    partition: Partition,
+    offset: i64,
+    fate: &Fate,
+    rules: ShareRules,
+    found: &mut BTreeSet<ShareAnomaly>,
+) {
+    for pair in fate.seen.windows(2) {
+        let (first, second) = (&pair[0], &pair[1]);
+        // With a delivery between them that nobody saw there is nothing to say.
+        if second.count != first.count + 1 {
+            continue;
+        }
+        let apart = Duration::from_nanos(second.returned.saturating_sub(first.called));
+        let expired = apart + CLOCK_TOLERANCE >= rules.lock;
+        let released = fate.said.iter().any(|said| {
+            said.member == first.member
+                && said.kind == AcknowledgeType::Release
+                && said.outcome != Verdict::Refused
+                && said.called < second.returned
+        });
+        if !expired && !released && !excused(history, first, second, rules) {
+            found.insert(ShareAnomaly::TwoHolders { partition, offset, count: second.count });
+        }
+    }
+}
+
+/// Whether the first member's session ended, or its agent may have counted as dead.
+fn excused(history: &History, first: &Seen, second: &Seen, rules: ShareRules) -> bool {
+    let session = u64::try_from(rules.session.as_nanos()).unwrap_or(u64::MAX);
+    let mut in_trouble = false;
+    for event in &history.events {
+        if event.called > second.returned {
+            break;
+        }
+        match event.operation {
+            Operation::ShareLeft { member, agent } if member == first.member && agent == first.agent => {
+                if event.called + session > first.called {
+                    return true;
+                }
+            }
+            Operation::Trouble { agent, began } if agent == first.agent => {
+                in_trouble = began;
+                if event.called + session > first.called {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    in_trouble
+}
+
+/// The group went past it: somebody dealt with it, or there is a letter; and never both.
+fn check_end(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSet<ShareAnomaly>) {
+    let is = |kind, outcome| fate.said.iter().any(|said| said.kind == kind && said.outcome == outcome);
+    let accepted = is(AcknowledgeType::Accept, Verdict::Done);
+    let rejected = is(AcknowledgeType::Reject, Verdict::Done);
+    let maybe_accepted = accepted || is(AcknowledgeType::Accept, Verdict::Unknown);
+    if fate.letters > 1 {
+        found.insert(ShareAnomaly::LetterTwice { partition, offset });
+    }
+    if accepted && fate.letters > 0 {
+        found.insert(ShareAnomaly::LetterOfAccepted { partition, offset });
+    }
+    if rejected && fate.letters == 0 {
+        found.insert(ShareAnomaly::LetterLost { partition, offset });
+    }
+    if !maybe_accepted && !rejected && fate.letters == 0 {
+        found.insert(ShareAnomaly::Skipped { partition, offset });
+    }
+}

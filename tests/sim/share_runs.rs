@@ -1,0 +1,230 @@
+//! Whole runs of a share group by seed: producers, members that come and go, faults, and the emptying at the end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use towpath::base::rng::Rng;
+use towpath::config::topic::TimestampType;
+use towpath::log::fetch::values::{FetchRequest, PartitionFetch};
+use towpath::model::offset::Offset;
+use towpath::model::producer::ProducerId;
+use towpath::record::batch::Batches;
+
+use crate::checker;
+use crate::clients::{SimConsumer, SimProducer, partition};
+use crate::faults::{heal_all, nemesis};
+use crate::history::{History, Operation, Partition, Verdict};
+use crate::runs::{Outcome, Plan, number_from};
+use crate::share_checker::{ShareAnomaly, ShareRules, check};
+use crate::sharing::SimSharer;
+use crate::trace;
+use crate::world::{LETTER_PARTITIONS, LETTERS, Mutant, World};
+
+/// Shorter than any run, so that locks end by time in most of them.
+const LOCK: Duration = Duration::from_secs(2);
+const RULES: ShareRules = ShareRules { lock: LOCK, delivery_count_limit: 5, session: Duration::from_secs(6) };
+
+/// What a run of a share group consists of.
+#[derive(Clone, Copy, Debug)]
+struct SharePlan {
+    log: Plan,
+    members: u32,
+}
+
+impl SharePlan {
+    /// Drawn from the seed, so that seeds differ in more than their faults.
+    fn of(seed: u64) -> Self {
+        let rng = Rng::from_seed(seed ^ 0x5a4e);
+        let small = |from: u64, to: u64| u32::try_from(from + rng.below(to - from + 1)).expect("small");
+        let log = Plan {
+            agents: usize::try_from(small(1, 4)).expect("small"),
+            partitions: small(1, 3),
+            producers: small(1, 2),
+            consumers: 0,
+            idempotent: true,
+            faults: !rng.chance(0.15),
+            span: Duration::from_secs(u64::from(small(6, 14))),
+            ..Plan::of(seed)
+        };
+        Self { log, members: small(1, 5) }
+    }
+}
+
+/// Runs a plan to its end: faults, healing, the emptying, and what lies in the dead letter queue.
+fn run(seed: u64, plan: SharePlan) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime can be built").block_on(async move {
+        trace::begin();
+        let rng = Rng::from_seed(seed);
+        let world = World::build(rng.clone(), &plan.log).await;
+        world.prepare_sharing(LOCK).await;
+        let mut clients = Vec::new();
+        for number in 0..plan.log.producers {
+            let id = Some(ProducerId(1000 + i64::from(number)));
+            let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+            clients.push(tokio::spawn(SimProducer { world, number, id, rng }.run()));
+        }
+        for number in 0..plan.members {
+            let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+            clients.push(tokio::spawn(SimSharer { world, number, rng, accepts_all: false }.run()));
+        }
+        let own = Rng::from_seed(rng.next_u64());
+        let trouble = plan.log.faults.then(|| tokio::spawn(nemesis(Arc::clone(&world), own)));
+        tokio::time::sleep(plan.log.span).await;
+        world.stop_clients();
+        if let Some(trouble) = trouble {
+            trouble.await.expect("the nemesis does not panic");
+        }
+        heal_all(&world).await;
+        for client in clients {
+            let finished = tokio::time::timeout(Duration::from_secs(120), client).await;
+            finished.expect("clients finish once the faults are over").expect("clients do not panic");
+        }
+        let own = Rng::from_seed(rng.next_u64());
+        SimSharer { world: Arc::clone(&world), number: u32::MAX, rng: own, accepts_all: true }.drain().await;
+        for (partition, end) in world.ends().await {
+            world.record(world.moment(), Operation::ShareEmptied { partition, end });
+        }
+        read_letters(&world, &Rng::from_seed(rng.next_u64())).await;
+        let own = Rng::from_seed(rng.next_u64());
+        SimConsumer { world: Arc::clone(&world), number: u32::MAX, rng: own }.read_to_end().await;
+        Outcome { history: world.history(), trace: trace::end() }
+    })
+}
+
+/// Notes every dead letter: whose it is.
+async fn read_letters(world: &World, rng: &Rng) {
+    for (index, end) in world.ends_of(LETTERS, LETTER_PARTITIONS).await {
+        let mut next = 0;
+        while next < end {
+            let fetch = PartitionFetch {
+                partition: partition(LETTERS, index),
+                offset: Offset(next),
+                bytes_max: 100_000,
+                timestamp_type: TimestampType::CreateTime,
+            };
+            let request = FetchRequest {
+                partitions: vec![fetch],
+                bytes_min: 1,
+                wait_max: Duration::from_millis(100),
+                bytes_max: 100_000,
+                read_committed: false,
+            };
+            let agent = world.any_agent(rng);
+            let answer = world.call(rng, agent, move |services| async move { services.reader.fetch(request).await });
+            let Some(Ok(fetched)) = answer.await.and_then(|mut outcomes| outcomes.pop()) else { continue };
+            let mut bytes = BytesMut::new();
+            fetched.records.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            for batch in Batches::new(bytes.freeze()) {
+                let batch = batch.expect("whole batches");
+                let body = batch.body(1 << 20).expect("uncompressed");
+                for record in batch.records(&body) {
+                    let record = record.expect("readable record");
+                    if record.offset.0 >= next {
+                        next = record.offset.0 + 1;
+                        let header = |name: &str| -> i64 {
+                            let mut headers = record.headers;
+                            let (_, value) = headers.find(|(key, _)| *key == name.as_bytes()).expect("a header");
+                            let text = std::str::from_utf8(value.expect("a value")).expect("text");
+                            text.parse().expect("a number")
+                        };
+                        let partition = Partition::try_from(header("__dlq.errors.partition")).expect("small");
+                        let offset = header("__dlq.errors.offset");
+                        world.record(world.moment(), Operation::ShareLetter { partition, offset });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn anomalies(seed: u64, plan: SharePlan) -> (BTreeSet<ShareAnomaly>, History) {
+    let history = run(seed, plan).history;
+    assert_eq!(checker::check(&history), BTreeSet::new(), "seed {seed}: {plan:?}");
+    (check(&history, RULES), history)
+}
+
+/// How often members were told that an acknowledgement counts.
+fn done(history: &History) -> usize {
+    let count = |operation: &Operation| match operation {
+        Operation::ShareAcknowledged { verdicts, outcome: Verdict::Done, .. } => verdicts.len(),
+        _ => 0,
+    };
+    history.events.iter().map(|event| count(&event.operation)).sum()
+}
+
+#[test]
+fn no_seed_shows_a_share_anomaly() {
+    if let Some(seed) = number_from("TOWPATH_SIM_SEED") {
+        assert_eq!(anomalies(seed, SharePlan::of(seed)).0, BTreeSet::new(), "seed {seed}: {:?}", SharePlan::of(seed));
+        return;
+    }
+    let seeds = number_from("TOWPATH_SIM_SEEDS").unwrap_or(200);
+    let next = std::sync::atomic::AtomicU64::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let total: usize = std::thread::scope(|scope| {
+        let work = || {
+            let mut done_here = 0;
+            loop {
+                let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if seed >= seeds {
+                    return done_here;
+                }
+                let plan = SharePlan::of(seed);
+                let run = std::panic::catch_unwind(|| anomalies(seed, plan));
+                let (found, history) = run.unwrap_or_else(|_| panic!("seed {seed} panicked: {plan:?}"));
+                assert_eq!(found, BTreeSet::new(), "seed {seed}: {plan:?}");
+                done_here += done(&history);
+            }
+        };
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().map(|handle| handle.join().expect("a seed failed")).sum()
+    });
+    eprintln!("{seeds} seeds, {total} acknowledgements, no anomaly");
+    assert!(total as u64 > seeds * 20, "the members hardly did anything: {total}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_share_trace() {
+    for seed in 0..4 {
+        let (first, second) = (run(seed, SharePlan::of(seed)), run(seed, SharePlan::of(seed)));
+        assert_eq!(first.trace, second.trace, "seed {seed} is not deterministic");
+        assert_eq!(first.history, second.history, "seed {seed} is not deterministic");
+    }
+}
+
+fn hard_plan(seed: u64, mutant: Option<Mutant>) -> SharePlan {
+    let log = Plan {
+        agents: 3,
+        partitions: 2,
+        producers: 2,
+        consumers: 0,
+        idempotent: true,
+        faults: true,
+        span: Duration::from_secs(10),
+        mutant,
+        ..Plan::of(seed)
+    };
+    SharePlan { log, members: 4 }
+}
+
+#[test]
+fn every_share_mutant_is_caught_within_a_few_seeds() {
+    for mutant in Mutant::SHARE {
+        let caught = (0..12).any(|seed| {
+            // A mutant may also be caught by an assertion of the clients or by a run that never ends.
+            let outcome = std::panic::catch_unwind(|| anomalies(seed, hard_plan(seed, Some(mutant))).0);
+            outcome.map_or(true, |found| found != BTreeSet::new())
+        });
+        assert!(caught, "{mutant:?} went unnoticed");
+    }
+}
+
+#[test]
+fn the_same_share_plan_without_a_mutant_is_clean() {
+    for seed in 0..12 {
+        assert_eq!(anomalies(seed, hard_plan(seed, None)).0, BTreeSet::new(), "seed {seed}");
+    }
+}
