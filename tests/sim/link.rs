@@ -117,6 +117,11 @@ fn forget_producers(commit: &mut CommitObject) {
     }
 }
 
+fn begin_anywhere(commit: &mut CommitObject) {
+    let batches = commit.ranges.iter_mut().flat_map(|range| &mut range.batches);
+    batches.filter_map(|batch| batch.producer.as_mut()).for_each(|producer| producer.begins_anywhere = true);
+}
+
 /// A receipt for a commit that was never made.
 fn pretend(commit: &CommitObject, receipt: CommitReceipt) -> CommitReceipt {
     let append_time = receipt.committed_at;
@@ -206,6 +211,7 @@ impl BatchIndex for Linked {
     async fn commit_object(&self, mut commit: CommitObject) -> Result<CommitReceipt> {
         match self.mutant {
             Some(Mutant::ForgetProducers) => forget_producers(&mut commit),
+            Some(Mutant::BeginAnywhere) => begin_anywhere(&mut commit),
             Some(Mutant::ForgetReceipts) => {
                 commit.object = ObjectKey::from(format!("{}/{}", commit.object, self.rng.next_u64()).as_str());
             }

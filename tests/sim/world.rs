@@ -69,16 +69,19 @@ pub(crate) enum Mutant {
     WrongOffset,
     /// The first extent of an answer is left out.
     LoseExtent,
+    /// A producer that a partition does not know begins with whichever of its batches comes first.
+    BeginAnywhere,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::ForgetProducers,
         Self::AnswerWithoutCommit,
         Self::ForgetReceipts,
         Self::StaleBounds,
         Self::WrongOffset,
         Self::LoseExtent,
+        Self::BeginAnywhere,
     ];
 }
 
@@ -312,6 +315,9 @@ fn settings() -> Settings {
     settings.log.object_bytes_max = 4_000;
     settings.log.puts_per_second = 0.0;
     settings.log.linger_busy_ms = 50;
+    // Faults may keep a producer's first batch away for longer than the default; then its second is let in without it,
+    // as Kafka would at once, and nothing can be said of the first any more.
+    settings.log.sequence_gap_wait_ms = 600_000;
     settings.metastore.session_ms = 3_000;
     settings
 }

@@ -52,6 +52,8 @@ fn facts(header: &BatchHeader, stamped: bool) -> BatchFacts {
         producer_id: header.producer_id,
         producer_epoch: header.producer_epoch,
         base_sequence: header.base_sequence,
+        // A batch before it may come through another agent: it has to wait first.
+        begins_anywhere: false,
     });
     BatchFacts {
         // A validated count is at least 1.
