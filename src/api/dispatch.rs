@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, ready};
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::Encodable;
 use tracing::error;
 
 use crate::api::access::{alter_client_quotas, create_acls, delete_acls, describe_acls, describe_client_quotas};
@@ -32,6 +32,7 @@ use crate::api::topic::{
 use crate::api::transaction::init_producer_id;
 use crate::wire::guard;
 use crate::wire::header::{RequestStart, put_response_prefix, response_prefix_bytes};
+use crate::wire::message::ReadRequest;
 
 /// Requests about the data itself.
 const DATA: &[Entry] = &[
@@ -349,7 +350,7 @@ fn line_of(key: i16) -> Option<Line> {
 
 fn start<H: Handler>(context: RequestContext, services: Arc<Services>, call: Call) -> BoxFuture<'static, Answer> {
     let Call { version, correlation_id, response_header_version, mut body, .. } = call;
-    let request = match H::Request::decode(&mut body, version) {
+    let request = match H::Request::read(&mut body, version) {
         Ok(request) => request,
         Err(error) => return ready(Answer::Close(format!("{} version {version}: {error}", H::SPEC.name))).boxed(),
     };

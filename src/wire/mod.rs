@@ -10,7 +10,10 @@
 
 pub mod client;
 pub mod fetch_response;
+pub mod fields;
 pub mod frame;
 pub mod guard;
 pub mod header;
+pub mod message;
 pub mod shapes;
+pub mod topic_ids;
