@@ -1,5 +1,6 @@
 //! An agent's link to the metastore, with faults: late, lost before the step, lost after it, cut.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) struct Linked {
     weather: Arc<Mutex<Weather>>,
     rng: Rng,
     mutant: Option<Mutant>,
+    /// What the agent saw first of every committed offset, for the mutant that answers from it.
+    first_seen: Mutex<BTreeMap<DocumentKey, Option<Document>>>,
 }
 
 impl Linked {
@@ -55,7 +58,7 @@ impl Linked {
         rng: Rng,
         mutant: Option<Mutant>,
     ) -> Self {
-        Self { inner, weather, rng, mutant }
+        Self { inner, weather, rng, mutant, first_seen: Mutex::default() }
     }
 
     fn weather(&self) -> Weather {
@@ -107,6 +110,18 @@ impl Linked {
         if self.mutant == Some(Mutant::StaleBounds) && bounds.high_watermark.0 > 3 {
             bounds.high_watermark = Offset(bounds.high_watermark.0 - 2);
             bounds.last_stable_offset = bounds.high_watermark;
+        }
+    }
+}
+
+impl Linked {
+    /// The bug of an agent that answers from what it read once.
+    fn remember(&self, keys: &[DocumentKey], found: &mut [Option<Document>]) {
+        let mut first_seen = self.first_seen.lock().expect("no panic while held");
+        for (key, document) in keys.iter().zip(found) {
+            if key.kind == DocumentKind::CommittedOffset {
+                *document = first_seen.entry(key.clone()).or_insert_with(|| document.clone()).clone();
+            }
         }
     }
 }
@@ -280,7 +295,12 @@ impl ObjectLedger for Linked {
 #[async_trait]
 impl StateStore for Linked {
     async fn get_documents(&self, keys: Vec<DocumentKey>) -> Result<Vec<Option<Document>>> {
-        across!(self, get_documents(keys))
+        let asked = keys.clone();
+        let mut found = across!(self, get_documents(keys))?;
+        if self.mutant == Some(Mutant::StaleOffsets) {
+            self.remember(&asked, &mut found);
+        }
+        Ok(found)
     }
     async fn list_documents(
         &self,
@@ -292,8 +312,14 @@ impl StateStore for Linked {
         let prefix = prefix.to_owned();
         across!(self, list_documents(kind, &prefix, after, limit))
     }
-    async fn write_documents(&self, write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
-        across!(self, write_documents(write))
+    async fn write_documents(&self, mut write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
+        let asked = write.puts.len();
+        if self.mutant == Some(Mutant::AnswerWithoutOffsets) && self.rng.chance(0.1) {
+            write.puts.retain(|put| put.key.kind != DocumentKind::CommittedOffset);
+        }
+        let mut versions = across!(self, write_documents(write))?;
+        versions.resize(asked, DocumentVersion(1));
+        Ok(versions)
     }
 }
 

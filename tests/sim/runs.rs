@@ -10,6 +10,7 @@ use towpath::model::producer::ProducerId;
 use crate::checker::{Anomaly, check};
 use crate::clients::{SimConsumer, SimObserver, SimProducer};
 use crate::faults::{heal_all, nemesis};
+use crate::groups::SimMember;
 use crate::history::{History, Operation, SendOutcome};
 use crate::trace;
 use crate::world::{Mutant, World};
@@ -21,6 +22,9 @@ pub(crate) struct Plan {
     pub(crate) partitions: u32,
     pub(crate) producers: u32,
     pub(crate) consumers: u32,
+    pub(crate) groups: u32,
+    /// In each group.
+    pub(crate) members: u32,
     pub(crate) idempotent: bool,
     pub(crate) faults: bool,
     pub(crate) span: Duration,
@@ -40,6 +44,8 @@ impl Plan {
             idempotent: !rng.chance(0.2),
             faults: !rng.chance(0.1),
             span: Duration::from_secs(small(8, 20)),
+            groups: u32::try_from(small(0, 2)).expect("small"),
+            members: u32::try_from(small(1, 3)).expect("small"),
             mutant: None,
         }
     }
@@ -68,6 +74,12 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
             let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
             clients.push(tokio::spawn(SimConsumer { world, number, rng }.run()));
         }
+        for group in 0..plan.groups {
+            for _ in 0..plan.members {
+                let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+                clients.push(tokio::spawn(SimMember::new(world, group, rng).run()));
+            }
+        }
         let (watched, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         clients.push(tokio::spawn(SimObserver { world: watched, rng: own }.run()));
         let own = Rng::from_seed(rng.next_u64());
@@ -85,6 +97,10 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
         }
         let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         SimConsumer { world: reader, number: u32::MAX, rng: own }.read_to_end().await;
+        for group in 0..plan.groups {
+            let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+            SimMember::new(world, group, rng).read_offsets().await;
+        }
         Outcome { history: world.history(), trace: trace::end() }
     })
 }

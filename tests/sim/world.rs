@@ -71,10 +71,14 @@ pub(crate) enum Mutant {
     LoseExtent,
     /// A producer that a partition does not know begins with whichever of its batches comes first.
     BeginAnywhere,
+    /// A commit of offsets is answered, but was not made.
+    AnswerWithoutOffsets,
+    /// Committed offsets are as they were when an agent first asked for them.
+    StaleOffsets,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ForgetProducers,
         Self::AnswerWithoutCommit,
         Self::ForgetReceipts,
@@ -82,6 +86,8 @@ impl Mutant {
         Self::WrongOffset,
         Self::LoseExtent,
         Self::BeginAnywhere,
+        Self::AnswerWithoutOffsets,
+        Self::StaleOffsets,
     ];
 }
 
@@ -319,5 +325,7 @@ fn settings() -> Settings {
     // as Kafka would at once, and nothing can be said of the first any more.
     settings.log.sequence_gap_wait_ms = 600_000;
     settings.metastore.session_ms = 3_000;
+    settings.group.group_initial_rebalance_delay_ms = 200;
+    settings.group.group_min_session_timeout_ms = 1_000;
     settings
 }
