@@ -109,12 +109,27 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, usize) {
+/// What a run shows: records that were acknowledged, and reads of an offset that was committed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Acked {
+    records: usize,
+    offsets: usize,
+}
+
+impl std::ops::AddAssign for Acked {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.offsets += other.offsets;
+    }
+}
+
+fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, Acked) {
     let outcome = run(seed, Plan::of(seed));
-    let acked = |event: &&crate::history::Event| {
-        matches!(event.operation, Operation::Send { outcome: SendOutcome::Acked(_), .. })
-    };
-    (check(&outcome.history), outcome.history.events.iter().filter(acked).count())
+    let count =
+        |acked: fn(&Operation) -> bool| outcome.history.events.iter().filter(|event| acked(&event.operation)).count();
+    let records = count(|operation| matches!(operation, Operation::Send { outcome: SendOutcome::Acked(_), .. }));
+    let offsets = count(|operation| matches!(operation, Operation::Committed { offset: 0.., .. }));
+    (check(&outcome.history), Acked { records, offsets })
 }
 
 #[test]
@@ -126,12 +141,12 @@ fn no_seed_shows_an_anomaly() {
     let seeds = number_from("TOWPATH_SIM_SEEDS").unwrap_or(200);
     let next = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let total: usize = std::thread::scope(|scope| {
+    let total: Acked = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..workers)
             .map(|_| {
                 let next = Arc::clone(&next);
                 scope.spawn(move || {
-                    let mut acked_here = 0;
+                    let mut acked_here = Acked::default();
                     loop {
                         let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         if seed >= seeds {
@@ -146,10 +161,13 @@ fn no_seed_shows_an_anomaly() {
                 })
             })
             .collect();
-        handles.into_iter().map(|handle| handle.join().expect("a seed failed")).sum()
+        let mut total = Acked::default();
+        handles.into_iter().for_each(|handle| total += handle.join().expect("a seed failed"));
+        total
     });
-    eprintln!("{seeds} seeds, {total} acknowledged records, no anomaly");
-    assert!(total as u64 > seeds * 20, "the simulation hardly wrote anything: {total}");
+    eprintln!("{seeds} seeds, {total:?}, no anomaly");
+    assert!(total.records as u64 > seeds * 20, "the simulation hardly wrote anything: {total:?}");
+    assert!(total.offsets as u64 > seeds * 5, "groups hardly read an offset that was committed: {total:?}");
 }
 
 #[test]
