@@ -70,6 +70,7 @@ fn commit(node: NodeIdentity, kind: Kind, round: u32) -> CommitObject {
                 producer_id: ProducerId(first + i64::from(index)),
                 producer_epoch: ProducerEpoch(0),
                 base_sequence: Sequence((round * RECORDS).cast_signed()),
+                begins_anywhere: false,
             }),
         }],
     };

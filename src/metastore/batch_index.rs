@@ -20,7 +20,8 @@ pub trait BatchIndex: Send + Sync {
     ///
     /// Per producer and partition the last five batches are remembered; a batch that equals one of them (epoch,
     /// first and last sequence) is a duplicate and gets its offset again. A producer that the partition does not
-    /// know may start at any sequence. A higher epoch must start at sequence 0.
+    /// know starts at sequence 0, or anywhere when its batch says that it has waited. A higher epoch must start at
+    /// sequence 0.
     ///
     /// # Errors
     /// `Fenced`, `Tombstoned`, `Conflict` (a document), `Refused` (a batch, if it is all or nothing),

@@ -134,7 +134,8 @@ impl ProducerState {
 /// Judges one batch against what the partition remembers of its producer.
 #[must_use]
 pub fn decide(state: Option<&ProducerState>, batch: &BatchCommit) -> Verdict {
-    let (Some(producer), Some(state)) = (batch.producer, state) else { return Verdict::Accept };
+    let Some(producer) = batch.producer else { return Verdict::Accept };
+    let Some(state) = state else { return begin(&producer) };
     if producer.producer_epoch < state.producer_epoch {
         return Verdict::Refuse(BatchRefusal::InvalidProducerEpoch { current: state.producer_epoch });
     }
@@ -160,6 +161,15 @@ pub fn decide(state: Option<&ProducerState>, batch: &BatchCommit) -> Verdict {
         Verdict::Refuse(BatchRefusal::DuplicateSequence)
     } else {
         Verdict::Refuse(BatchRefusal::OutOfOrderSequence { expected })
+    }
+}
+
+/// Judges the first batch that a partition sees of a producer.
+fn begin(producer: &ProducerBatch) -> Verdict {
+    if producer.base_sequence == Sequence(0) || producer.begins_anywhere {
+        Verdict::Accept
+    } else {
+        Verdict::Refuse(BatchRefusal::OutOfOrderSequence { expected: Sequence(0) })
     }
 }
 

@@ -227,6 +227,9 @@ pub struct ProducerBatch {
     pub producer_epoch: ProducerEpoch,
     /// The first record's sequence; the last one's follows from the record count.
     pub base_sequence: Sequence,
+    /// Whether a partition that knows nothing of the producer lets it begin anywhere. Without it only sequence 0
+    /// begins: a batch before this one may still be on its way through another agent.
+    pub begins_anywhere: bool,
 }
 
 /// What a commit did. The same for every repetition of the step.

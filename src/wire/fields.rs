@@ -119,8 +119,16 @@ impl<'a> FieldReader<'a> {
     ///
     /// # Errors
     /// When it is null or cut off, or what `element` finds.
-    pub fn array<T>(&mut self, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        let count = self.length()?.ok_or(MalformedMessage::Null)?;
+    pub fn array<T>(&mut self, element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        self.nullable_array(element)?.ok_or(MalformedMessage::Null)
+    }
+
+    /// An array, each of whose elements takes at least one byte, or null.
+    ///
+    /// # Errors
+    /// When it is cut off, or what `element` finds.
+    pub fn nullable_array<T>(&mut self, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Option<Vec<T>>> {
+        let Some(count) = self.length()? else { return Ok(None) };
         if count > self.rest.remaining() {
             return Err(MalformedMessage::Truncated);
         }
@@ -130,7 +138,7 @@ impl<'a> FieldReader<'a> {
         for _ in 0..count {
             elements.push(element(self)?);
         }
-        Ok(elements)
+        Ok(Some(elements))
     }
 
     /// The end of a struct: tagged fields, none of which is known.

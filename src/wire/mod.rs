@@ -18,3 +18,4 @@ pub mod message;
 pub mod pieces;
 pub mod shapes;
 pub mod share;
+pub mod topic_ids;

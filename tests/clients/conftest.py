@@ -94,6 +94,34 @@ def bootstrap(tmp_path_factory):
 
 
 @pytest.fixture
+def pair(tmp_path):
+    """Two agents of one cluster: one folder, one PostgreSQL, two racks."""
+    postgres = os.environ.get("TOWPATH_TEST_POSTGRES")
+    if not postgres:
+        pytest.skip("TOWPATH_TEST_POSTGRES names no database")
+    store = os.environ.get("TOWPATH_TEST_SHARED_STORE")
+    # s3://bucket/prefix?endpoint=…: each pair gets a prefix of its own.
+    store = store.replace("?", f"-{uuid.uuid4().hex[:6]}?") if store else f"file://{tmp_path}/bucket"
+    schema = f"k{uuid.uuid4().hex[:10]}"
+    agents = []
+    for rack in ("a", "b"):
+        port, http = free_port(), free_port()
+        arguments = ["agent", "--store", store, "--metastore", f"{postgres}?towpath_schema={schema}", "--rack", rack,
+                     "--listen", f"127.0.0.1:{port}", "--advertise", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}"]
+        agent = Agent(tmp_path / f"agent-{rack}.log", arguments, port)
+        agent.http = http
+        agents.append(agent.start())
+    yield agents
+    for agent in agents:
+        if agent.process.poll() is None:
+            agent.stop()
+
+
+def both(agents):
+    return ",".join(agent.bootstrap for agent in agents)
+
+
+@pytest.fixture
 def name():
     """A name nobody else uses, for topics and groups."""
     return f"t-{uuid.uuid4().hex[:12]}"

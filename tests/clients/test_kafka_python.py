@@ -117,3 +117,23 @@ def test_admin(bootstrap, name):
     assert cluster["cluster_id"]
     with pytest.raises(KafkaError):
         admin.create_topics([NewTopic("not a name", 1, 1)])
+    admin.create_partitions({name: 3})
+    assert len(admin.describe_topics([name])[0]["partitions"]) == 3
+
+
+def test_headers_keys_and_nulls_are_read_committed(bootstrap, name):
+    create(bootstrap, name)
+    producer = KafkaProducer(bootstrap_servers=bootstrap)
+    headers = [("h", b"1"), ("h", b"2"), ("empty", b"")]
+    producer.send(name, value=None, key=b"k", headers=headers, partition=0, timestamp_ms=1_700_000_000_123)
+    producer.send(name, value=b"", key=None, partition=0)
+    producer.flush(15)
+    producer.close()
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=8000,
+                             isolation_level="read_committed", max_partition_fetch_bytes=1)
+    consumer.assign([TopicPartition(name, 0)])
+    first, second = next(consumer), next(consumer)
+    assert (first.key, first.value, list(first.headers), first.timestamp) == (b"k", None, headers, 1_700_000_000_123)
+    assert (second.key, second.value) == (None, b"")
+    assert consumer.poll(500) == {}, "nothing more is there, and nothing is held back"
+    consumer.close()

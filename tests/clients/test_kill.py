@@ -1,102 +1,18 @@
 """kill -9 under load, with librdkafka: nothing acknowledged is lost, nothing is doubled, clients go on."""
 
 import os
-import threading
 import time
 import urllib.request
 import uuid
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
-from conftest import Agent, dev_agent, free_port, wait_for_port
+from conftest import both, dev_agent, wait_for_port
+from load import Load, create, judge, read_all
 
 pytestmark = pytest.mark.skipif("TOWPATH_BOOTSTRAP" in os.environ, reason="needs agents of its own")
-
-
-class Load:
-    """An idempotent producer that never stops; remembers what was acknowledged, and when."""
-
-    def __init__(self, bootstrap, topic, partitions, first=0):
-        self.topic, self.partitions = topic, partitions
-        self.acked, self.failed, self.sent = {}, [], first
-        self.last_ack = time.monotonic()
-        self.stopping = threading.Event()
-        self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all",
-                                  "linger.ms": 5, "message.timeout.ms": 120_000, "reconnect.backoff.max.ms": 500,
-                                  "retry.backoff.ms": 50, "topic.metadata.refresh.interval.ms": 1000})
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def delivered(self, error, message):
-        if error:
-            self.failed.append(error)
-        else:
-            self.last_ack = time.monotonic()
-            self.acked.setdefault(message.partition(), {})[message.offset()] = message.value()
-
-    def run(self):
-        while not self.stopping.is_set():
-            for _ in range(50):
-                value = b"%d" % self.sent
-                try:
-                    self.producer.produce(self.topic, value, partition=self.sent % self.partitions,
-                                          on_delivery=self.delivered)
-                    self.sent += 1
-                except BufferError:
-                    break
-            self.producer.poll(0.02)
-
-    def wait_for_acks(self, seconds):
-        """Returns how long it took until a record was acknowledged again."""
-        began = time.monotonic()
-        while self.last_ack < began:
-            assert time.monotonic() - began < seconds, f"no acknowledgement within {seconds} s"
-            time.sleep(0.01)
-        return time.monotonic() - began
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-        assert self.producer.flush(120) == 0
-        assert not self.failed, self.failed[:3]
-
-
-def create(bootstrap, name, partitions):
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(15)
-
-
-def read_all(bootstrap, topic, partitions):
-    """Every partition from its beginning to its end."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest",
-                         "enable.auto.commit": False, "enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
-    log, ended, deadline = {p: {} for p in range(partitions)}, set(), time.monotonic() + 120
-    while len(ended) < partitions:
-        assert time.monotonic() < deadline, "the log was not read to its end"
-        for message in consumer.consume(5000, 0.5):
-            if message.error():
-                ended.add(message.partition())
-            else:
-                log[message.partition()][message.offset()] = message.value()
-    consumer.close()
-    return log
-
-
-def judge(load, log):
-    total = 0
-    for partition, records in log.items():
-        acked = load.acked.get(partition, {})
-        lost = {offset: value for offset, value in acked.items() if records.get(offset) != value}
-        assert not lost, f"partition {partition} lost {len(lost)} of {len(acked)}: {list(lost.items())[:5]}"
-        assert sorted(records) == list(range(len(records))), f"partition {partition} has holes"
-        values = list(records.values())
-        assert len(set(values)) == len(values), f"partition {partition} holds duplicates"
-        assert [int(v) for v in values] == sorted(int(v) for v in values), f"partition {partition} is out of order"
-        total += len(acked)
-    return total
 
 
 def test_a_killed_agent_comes_back_with_everything(tmp_path, name):
@@ -113,34 +29,6 @@ def test_a_killed_agent_comes_back_with_everything(tmp_path, name):
     agent.start()
     assert judge(load, read_all(agent.bootstrap, name, 2)) > 1000
     agent.stop()
-
-
-@pytest.fixture
-def pair(tmp_path):
-    """Two agents of one cluster: one folder, one PostgreSQL, two racks."""
-    postgres = os.environ.get("TOWPATH_TEST_POSTGRES")
-    if not postgres:
-        pytest.skip("TOWPATH_TEST_POSTGRES names no database")
-    store = os.environ.get("TOWPATH_TEST_SHARED_STORE")
-    # s3://bucket/prefix?endpoint=…: each pair gets a prefix of its own.
-    store = store.replace("?", f"-{uuid.uuid4().hex[:6]}?") if store else f"file://{tmp_path}/bucket"
-    schema = f"k{uuid.uuid4().hex[:10]}"
-    agents = []
-    for rack in ("a", "b"):
-        port, http = free_port(), free_port()
-        arguments = ["agent", "--store", store, "--metastore", f"{postgres}?towpath_schema={schema}", "--rack", rack,
-                     "--listen", f"127.0.0.1:{port}", "--advertise", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}"]
-        agent = Agent(tmp_path / f"agent-{rack}.log", arguments, port)
-        agent.http = http
-        agents.append(agent.start())
-    yield agents
-    for agent in agents:
-        if agent.process.poll() is None:
-            agent.stop()
-
-
-def both(agents):
-    return ",".join(agent.bootstrap for agent in agents)
 
 
 def test_either_of_two_agents_may_be_killed(pair, name):

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from kio.schema.errors import ErrorCode
-from kio.schema.types import BrokerId, TopicName
+from kio.schema.types import BrokerId, GroupId, TopicName
 from kio.static.primitive import i8, i16, i32, i64, i32Timedelta
 from raw import Connection, batch, schema
 
@@ -214,6 +214,52 @@ def test_a_long_poll_ends_with_the_produce_behind_it(connection, name):
     assert connection.read_frame() is not None
     assert datetime.datetime.now() - started < datetime.timedelta(seconds=6)
     other.close()
+
+
+def topic_id_of(connection, name):
+    m = schema("metadata", 12, "request")
+    answer = connection.call("metadata", m.MetadataRequest(
+        topics=(m.MetadataRequestTopic(topic_id=None, name=TopicName(name)),), allow_auto_topic_creation=False,
+        include_topic_authorized_operations=False))
+    return answer.topics[0].topic_id
+
+
+def test_offsets_by_topic_id(connection, name):
+    create(connection, name, 2)
+    known, unknown = topic_id_of(connection, name), uuid.uuid4()
+    m = schema("offset_commit", 10, "request")
+
+    def commit(topic_id, index):
+        return m.OffsetCommitRequestTopic(topic_id=topic_id, partitions=(m.OffsetCommitRequestPartition(
+            partition_index=i32(index), committed_offset=i64(42), committed_metadata="note"),))
+
+    deadline = time.monotonic() + 20
+    while True:
+        answer = connection.call("offset_commit", m.OffsetCommitRequest(
+            group_id=GroupId(name), member_id="", topics=(commit(known, 1), commit(unknown, 0), commit(known, 7))))
+        codes = [(t.topic_id, t.partitions[0].error_code.name) for t in answer.topics]
+        # The first group of a fresh Kafka has to wait for its offsets topic.
+        if codes[0][1] not in ("coordinator_load_in_progress", "not_coordinator") or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    assert codes == [(known, "none"), (unknown, "unknown_topic_id"), (known, "unknown_topic_or_partition")]
+
+    m2 = schema("offset_fetch", 10, "request")
+
+    def fetched(topics):
+        answer = connection.call("offset_fetch", m2.OffsetFetchRequest(groups=(m2.OffsetFetchRequestGroup(
+            group_id=GroupId(name), topics=topics),)))
+        assert answer.groups[0].error_code is ErrorCode.none
+        return {(t.topic_id, int(p.partition_index)): (int(p.committed_offset), p.error_code.name)
+                for t in answer.groups[0].topics for p in t.partitions}
+
+    def both(topic_id):
+        return m2.OffsetFetchRequestTopics(topic_id=topic_id, partition_indexes=(i32(0), i32(1)))
+
+    assert fetched((both(known), both(unknown))) == {
+        (known, 0): (-1, "none"), (known, 1): (42, "none"),
+        (unknown, 0): (-1, "unknown_topic_id"), (unknown, 1): (-1, "unknown_topic_id")}
+    assert fetched(None) == {(known, 1): (42, "none")}
 
 
 def test_fetch_by_topic_id_that_is_gone(connection):

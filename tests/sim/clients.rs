@@ -58,7 +58,8 @@ pub(crate) fn values(records: Vec<Bytes>, from: i64) -> Vec<(i64, u64)> {
     found
 }
 
-/// An idempotent producer with up to three batches of a partition in flight, each retried until it is acknowledged.
+/// A producer with up to three batches of a partition in flight, each retried until it is acknowledged. An idempotent
+/// one takes a new id now and then, as a client that starts again does: first batches are where agents know least.
 pub(crate) struct SimProducer {
     pub(crate) world: Arc<World>,
     pub(crate) number: u32,
@@ -72,21 +73,23 @@ impl SimProducer {
         let producer = Arc::new(self);
         let mut sequences: BTreeMap<u32, Sequence> = BTreeMap::new();
         let mut in_flight: BTreeMap<u32, Vec<tokio::task::JoinHandle<()>>> = BTreeMap::new();
-        let mut count = 0_u64;
+        let (mut count, mut id) = (0_u64, producer.id);
         while !producer.world.stopping() {
+            if producer.rng.chance(0.02) {
+                id = id.map(|id| ProducerId(id.0 + 100));
+                sequences.clear();
+            }
             let partition = u32::try_from(producer.rng.below(u64::from(producer.world.partitions))).expect("small");
             let flights = in_flight.entry(partition).or_default();
             flights.retain(|flight| !flight.is_finished());
-            // A partition that does not know a producer takes any first sequence, as Kafka's does; so the first batch
-            // goes alone (docs/decisions/0003).
-            let begun = sequences.get(&partition).is_some_and(|next| next.0 > 1) || flights.is_empty();
-            if flights.len() < 3 && begun {
+            if flights.len() < 3 {
                 let value = u64::from(producer.number) << 32 | count;
                 count += 1;
                 let sequence = *sequences.entry(partition).or_insert(Sequence(0));
                 sequences.insert(partition, sequence.plus(1));
+                let stamp = id.map(|id| (id, ProducerEpoch(0), sequence));
                 let sender = Arc::clone(&producer);
-                flights.push(tokio::spawn(async move { sender.send(partition, value, sequence).await }));
+                flights.push(tokio::spawn(async move { sender.send(partition, value, stamp).await }));
             }
             tokio::time::sleep(producer.rng.jitter(Duration::from_millis(60))).await;
         }
@@ -95,10 +98,9 @@ impl SimProducer {
         }
     }
 
-    async fn send(&self, index: u32, value: u64, sequence: Sequence) {
+    async fn send(&self, index: u32, value: u64, stamp: Option<(ProducerId, ProducerEpoch, Sequence)>) {
         let world = &self.world;
         let padding = usize::try_from(self.rng.below(600)).expect("small");
-        let stamp = self.id.map(|id| (id, ProducerEpoch(0), sequence));
         let records = batch(value, padding, stamp);
         let called = world.moment();
         let mut unknown = false;

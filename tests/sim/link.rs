@@ -1,5 +1,6 @@
 //! An agent's link to the metastore, with faults: late, lost before the step, lost after it, cut.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) struct Linked {
     weather: Arc<Mutex<Weather>>,
     rng: Rng,
     mutant: Option<Mutant>,
+    /// What the agent saw first of every committed offset, for the mutant that answers from it.
+    first_seen: Mutex<BTreeMap<DocumentKey, Option<Document>>>,
 }
 
 impl Linked {
@@ -59,7 +62,7 @@ impl Linked {
         rng: Rng,
         mutant: Option<Mutant>,
     ) -> Self {
-        Self { inner, weather, rng, mutant }
+        Self { inner, weather, rng, mutant, first_seen: Mutex::default() }
     }
 
     fn weather(&self) -> Weather {
@@ -116,6 +119,16 @@ impl Linked {
 }
 
 impl Linked {
+    /// The bug of an agent that answers from what it read once.
+    fn remember(&self, keys: &[DocumentKey], found: &mut [Option<Document>]) {
+        let mut first_seen = self.first_seen.lock().expect("no panic while held");
+        for (key, document) in keys.iter().zip(found) {
+            if key.kind == DocumentKind::CommittedOffset {
+                *document = first_seen.entry(key.clone()).or_insert_with(|| document.clone()).clone();
+            }
+        }
+    }
+
     /// The bugs of an agent that writes the states of share partitions: spoils them, or leaves some out. Says which
     /// were left out, with the versions that are to be pretended.
     fn spoil(&self, write: &mut DocumentWrite) -> Vec<(usize, DocumentVersion)> {
@@ -179,6 +192,11 @@ fn forget_producers(commit: &mut CommitObject) {
     for batch in commit.ranges.iter_mut().flat_map(|range| &mut range.batches) {
         batch.producer = None;
     }
+}
+
+fn begin_anywhere(commit: &mut CommitObject) {
+    let batches = commit.ranges.iter_mut().flat_map(|range| &mut range.batches);
+    batches.filter_map(|batch| batch.producer.as_mut()).for_each(|producer| producer.begins_anywhere = true);
 }
 
 /// A receipt for a commit that was never made.
@@ -270,6 +288,7 @@ impl BatchIndex for Linked {
     async fn commit_object(&self, mut commit: CommitObject) -> Result<CommitReceipt> {
         match self.mutant {
             Some(Mutant::ForgetProducers) => forget_producers(&mut commit),
+            Some(Mutant::BeginAnywhere) => begin_anywhere(&mut commit),
             Some(Mutant::ForgetReceipts) => {
                 commit.object = ObjectKey::from(format!("{}/{}", commit.object, self.rng.next_u64()).as_str());
             }
@@ -355,7 +374,12 @@ impl ObjectLedger for Linked {
 #[async_trait]
 impl StateStore for Linked {
     async fn get_documents(&self, keys: Vec<DocumentKey>) -> Result<Vec<Option<Document>>> {
-        across!(self, get_documents(keys))
+        let asked = keys.clone();
+        let mut found = across!(self, get_documents(keys))?;
+        if self.mutant == Some(Mutant::StaleOffsets) {
+            self.remember(&asked, &mut found);
+        }
+        Ok(found)
     }
     async fn list_documents(
         &self,
@@ -369,7 +393,12 @@ impl StateStore for Linked {
     }
     async fn write_documents(&self, mut write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
         let forgotten = self.spoil(&mut write);
+        let asked = write.puts.len();
+        if self.mutant == Some(Mutant::AnswerWithoutOffsets) && self.rng.chance(0.1) {
+            write.puts.retain(|put| put.key.kind != DocumentKind::CommittedOffset);
+        }
         let mut versions = across!(self, write_documents(write))?;
+        versions.resize(asked, DocumentVersion(1));
         for (place, version) in forgotten {
             versions.insert(place, version);
         }

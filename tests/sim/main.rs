@@ -8,6 +8,7 @@
 mod checker;
 mod clients;
 mod faults;
+mod groups;
 mod history;
 mod link;
 mod mutants;

@@ -13,6 +13,8 @@ fn plan(mutant: Option<Mutant>) -> Plan {
         partitions: 2,
         producers: 3,
         consumers: 2,
+        groups: 1,
+        members: 2,
         // Without sequences only the key makes a repeated commit recognisable.
         idempotent: mutant != Some(Mutant::ForgetReceipts),
         faults: true,

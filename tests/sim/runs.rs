@@ -10,6 +10,7 @@ use towpath::model::producer::ProducerId;
 use crate::checker::{Anomaly, check};
 use crate::clients::{SimConsumer, SimObserver, SimProducer};
 use crate::faults::{heal_all, nemesis};
+use crate::groups::SimMember;
 use crate::history::{History, Operation, SendOutcome};
 use crate::trace;
 use crate::world::{Mutant, World};
@@ -21,6 +22,9 @@ pub(crate) struct Plan {
     pub(crate) partitions: u32,
     pub(crate) producers: u32,
     pub(crate) consumers: u32,
+    pub(crate) groups: u32,
+    /// In each group.
+    pub(crate) members: u32,
     pub(crate) idempotent: bool,
     pub(crate) faults: bool,
     pub(crate) span: Duration,
@@ -40,6 +44,8 @@ impl Plan {
             idempotent: !rng.chance(0.2),
             faults: !rng.chance(0.1),
             span: Duration::from_secs(small(8, 20)),
+            groups: u32::try_from(small(0, 2)).expect("small"),
+            members: u32::try_from(small(1, 3)).expect("small"),
             mutant: None,
         }
     }
@@ -68,6 +74,12 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
             let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
             clients.push(tokio::spawn(SimConsumer { world, number, rng }.run()));
         }
+        for group in 0..plan.groups {
+            for _ in 0..plan.members {
+                let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+                clients.push(tokio::spawn(SimMember::new(world, group, rng).run()));
+            }
+        }
         let (watched, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         clients.push(tokio::spawn(SimObserver { world: watched, rng: own }.run()));
         let own = Rng::from_seed(rng.next_u64());
@@ -85,6 +97,10 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
         }
         let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         SimConsumer { world: reader, number: u32::MAX, rng: own }.read_to_end().await;
+        for group in 0..plan.groups {
+            let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+            SimMember::new(world, group, rng).read_offsets().await;
+        }
         Outcome { history: world.history(), trace: trace::end() }
     })
 }
@@ -93,12 +109,27 @@ pub(crate) fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, usize) {
+/// What a run shows: records that were acknowledged, and reads of an offset that was committed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Acked {
+    records: usize,
+    offsets: usize,
+}
+
+impl std::ops::AddAssign for Acked {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.offsets += other.offsets;
+    }
+}
+
+fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, Acked) {
     let outcome = run(seed, Plan::of(seed));
-    let acked = |event: &&crate::history::Event| {
-        matches!(event.operation, Operation::Send { outcome: SendOutcome::Acked(_), .. })
-    };
-    (check(&outcome.history), outcome.history.events.iter().filter(acked).count())
+    let count =
+        |acked: fn(&Operation) -> bool| outcome.history.events.iter().filter(|event| acked(&event.operation)).count();
+    let records = count(|operation| matches!(operation, Operation::Send { outcome: SendOutcome::Acked(_), .. }));
+    let offsets = count(|operation| matches!(operation, Operation::Committed { offset: 0.., .. }));
+    (check(&outcome.history), Acked { records, offsets })
 }
 
 #[test]
@@ -110,12 +141,12 @@ fn no_seed_shows_an_anomaly() {
     let seeds = number_from("TOWPATH_SIM_SEEDS").unwrap_or(200);
     let next = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let total: usize = std::thread::scope(|scope| {
+    let total: Acked = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..workers)
             .map(|_| {
                 let next = Arc::clone(&next);
                 scope.spawn(move || {
-                    let mut acked_here = 0;
+                    let mut acked_here = Acked::default();
                     loop {
                         let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         if seed >= seeds {
@@ -130,10 +161,13 @@ fn no_seed_shows_an_anomaly() {
                 })
             })
             .collect();
-        handles.into_iter().map(|handle| handle.join().expect("a seed failed")).sum()
+        let mut total = Acked::default();
+        handles.into_iter().for_each(|handle| total += handle.join().expect("a seed failed"));
+        total
     });
-    eprintln!("{seeds} seeds, {total} acknowledged records, no anomaly");
-    assert!(total as u64 > seeds * 20, "the simulation hardly wrote anything: {total}");
+    eprintln!("{seeds} seeds, {total:?}, no anomaly");
+    assert!(total.records as u64 > seeds * 20, "the simulation hardly wrote anything: {total:?}");
+    assert!(total.offsets as u64 > seeds * 5, "groups hardly read an offset that was committed: {total:?}");
 }
 
 #[test]

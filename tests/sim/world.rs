@@ -82,16 +82,25 @@ pub(crate) enum Mutant {
     LoseLetters,
     /// A dead letter is written twice.
     RepeatLetters,
+    /// A producer that a partition does not know begins with whichever of its batches comes first.
+    BeginAnywhere,
+    /// A commit of offsets is answered, but was not made.
+    AnswerWithoutOffsets,
+    /// Committed offsets are as they were when an agent first asked for them.
+    StaleOffsets,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ForgetProducers,
         Self::AnswerWithoutCommit,
         Self::ForgetReceipts,
         Self::StaleBounds,
         Self::WrongOffset,
         Self::LoseExtent,
+        Self::BeginAnywhere,
+        Self::AnswerWithoutOffsets,
+        Self::StaleOffsets,
     ];
 
     /// Those that only a share group can notice.
@@ -375,7 +384,12 @@ fn settings() -> Settings {
     settings.log.object_bytes_max = 4_000;
     settings.log.puts_per_second = 0.0;
     settings.log.linger_busy_ms = 50;
+    // Faults may keep a producer's first batch away for longer than the default; then its second is let in without it,
+    // as Kafka would at once, and nothing can be said of the first any more.
+    settings.log.sequence_gap_wait_ms = 600_000;
     settings.metastore.session_ms = 3_000;
     settings.share.record_lock_duration_min_ms = 1_000;
+    settings.group.group_initial_rebalance_delay_ms = 200;
+    settings.group.group_min_session_timeout_ms = 1_000;
     settings
 }

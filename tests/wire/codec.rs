@@ -9,6 +9,7 @@ use towpath::wire::message::{Exchange, ReadRequest};
 use towpath::wire::share::acknowledge_request::ShareAcknowledgeRequest;
 use towpath::wire::share::fetch_request::ShareFetchRequest;
 use towpath::wire::share::offsets_request::ShareOffsetsRequest;
+use towpath::wire::topic_ids::WithTopicIds;
 
 /// Reads a request as the server does: header, guard, decoder. Says whose it was.
 pub(crate) fn read_frame(mut frame: Bytes) -> Result<RequestStart, Box<dyn std::error::Error>> {
@@ -76,8 +77,8 @@ pub(crate) const CODECS: &[Codec] = &[
     codec::<m::FetchRequest>(),
     codec::<m::ListOffsetsRequest>(),
     codec::<m::MetadataRequest>(),
-    codec::<m::OffsetCommitRequest>(),
-    codec::<m::OffsetFetchRequest>(),
+    own::<WithTopicIds<m::OffsetCommitRequest>>(),
+    own::<WithTopicIds<m::OffsetFetchRequest>>(),
     codec::<m::FindCoordinatorRequest>(),
     codec::<m::JoinGroupRequest>(),
     codec::<m::HeartbeatRequest>(),

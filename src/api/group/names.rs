@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::{GroupId as WireGroupId, TopicName as WireTopicName};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use crate::metastore::cached::CatalogCache;
 use crate::metastore::error::Result;
 use crate::metastore::values::TopicRecord;
+use crate::model::error::Condition;
 use crate::model::group::{GroupId, GroupInstanceId, MemberId};
-use crate::model::topic::{PartitionIndex, TopicIdPartition, TopicName};
+use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition, TopicName};
 
 /// A text as the wire has it.
 #[must_use]
@@ -55,6 +57,22 @@ pub async fn topic(catalog: &CatalogCache, name: &WireTopicName) -> Result<Optio
     match TopicName::new(name.as_str()) {
         Ok(name) => catalog.topic(&name).await,
         Err(_) => Ok(None),
+    }
+}
+
+/// The topic that a request means: by id where it names one, else by name. An id comes with the condition that says
+/// that no topic has it.
+///
+/// # Errors
+/// When the catalog has to be asked and can not be.
+pub async fn topic_meant(
+    catalog: &CatalogCache,
+    name: &WireTopicName,
+    topic_id: Option<Uuid>,
+) -> Result<std::result::Result<Arc<TopicRecord>, Condition>> {
+    match topic_id {
+        None => Ok(topic(catalog, name).await?.ok_or(Condition::UnknownTopicOrPartition)),
+        Some(topic_id) => Ok(catalog.topic_by_id(TopicId(topic_id)).await?.ok_or(Condition::UnknownTopicId)),
     }
 }
 

@@ -1,11 +1,11 @@
-//! OffsetCommit, key 8, v2–9.
+//! OffsetCommit, key 8, v2–10.
 //!
 //! Behaviour:
 //! - All partitions that can be committed are committed in one step; each partition has its own result.
-//! - A topic or partition that does not exist is refused with `UNKNOWN_TOPIC_OR_PARTITION`, the rest is committed.
+//! - A topic or partition that does not exist is refused with `UNKNOWN_TOPIC_OR_PARTITION`, a topic id that no topic
+//!   has with `UNKNOWN_TOPIC_ID`; the rest is committed.
 //! - Offsets belong to the topic's identity: they are gone when the topic is deleted, also if its name comes back.
 //! - Generation −1 without a member id commits for a group that has no members; the first such commit makes it.
-//! - v10 (topic ids) is not served: the codec in use does not decode it.
 //!
 //! Versions:
 //! - v2–4 retention time of the request, honoured
@@ -14,6 +14,7 @@
 //! - v7 static members (KIP-345)
 //! - v8 flexible
 //! - v9 `GROUP_ID_NOT_FOUND` instead of `ILLEGAL_GENERATION` for a group that does not exist (KIP-848)
+//! - v10 topics by id (KIP-848)
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,22 +34,27 @@ use crate::model::error::Condition;
 use crate::model::group::GenerationId;
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
+use crate::wire::topic_ids::{TOPIC_IDS_SINCE, WithTopicIds};
 
 /// Saying how far a group has read.
 #[derive(Debug)]
 pub struct OffsetCommit;
 
 impl Handler for OffsetCommit {
-    const SPEC: ApiSpec = ApiSpec { key: ApiKey::OffsetCommit as i16, name: "OffsetCommit", min: 2, max: 9 };
-    type Request = OffsetCommitRequest;
+    const SPEC: ApiSpec = ApiSpec { key: ApiKey::OffsetCommit as i16, name: "OffsetCommit", min: 2, max: 10 };
+    type Request = WithTopicIds<OffsetCommitRequest>;
     type Response = OffsetCommitResponse;
 
     async fn handle(
         context: RequestContext,
         services: Arc<Services>,
-        request: OffsetCommitRequest,
+        request: WithTopicIds<OffsetCommitRequest>,
     ) -> Reply<OffsetCommitResponse> {
-        Reply::Message(answer(context.version, &services.groups, &services.catalog, request).await)
+        let answer = answer(context.version, &services.groups, &services.catalog, request).await;
+        if context.version < TOPIC_IDS_SINCE {
+            return Reply::Message(answer.message);
+        }
+        answer.encode().map_or_else(Reply::Close, |body| Reply::Encoded(vec![body]))
     }
 }
 
@@ -56,8 +62,9 @@ async fn answer(
     version: i16,
     groups: &GroupService,
     catalog: &CatalogCache,
-    request: OffsetCommitRequest,
-) -> OffsetCommitResponse {
+    request: WithTopicIds<OffsetCommitRequest>,
+) -> WithTopicIds<OffsetCommitResponse> {
+    let WithTopicIds { message: request, topic_ids } = request;
     let mut commit = Commit {
         claim: MemberClaim {
             group_id: names::group_id(&request.group_id),
@@ -71,13 +78,14 @@ async fn answer(
     };
     // Decided so far, in the order of the request; `Ok` means: that is for the coordinator to say.
     let mut decided = Vec::new();
-    for topic in &request.topics {
-        let record = names::topic(catalog, &topic.name).await;
+    for (number, topic) in request.topics.iter().enumerate() {
+        let record = names::topic_meant(catalog, &topic.name, topic_ids.get(number).copied()).await;
         for partition in &topic.partitions {
             decided.push(match &record {
                 Err(_) => Err(Condition::CoordinatorNotAvailable),
-                Ok(record) => {
-                    let found = record.as_ref().and_then(|record| names::partition(record, partition.partition_index));
+                Ok(Err(condition)) => Err(*condition),
+                Ok(Ok(record)) => {
+                    let found = names::partition(record, partition.partition_index);
                     let found = found.ok_or(Condition::UnknownTopicOrPartition);
                     found.map(|found| commit.partitions.push(partition_commit(found, partition)))
                 }
@@ -105,7 +113,7 @@ async fn answer(
         let partitions = partitions.collect();
         OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions)
     });
-    OffsetCommitResponse::default().with_topics(topics.collect())
+    WithTopicIds { message: OffsetCommitResponse::default().with_topics(topics.collect()), topic_ids }
 }
 
 fn partition_commit(partition: TopicIdPartition, request: &OffsetCommitRequestPartition) -> PartitionCommit {
@@ -124,6 +132,7 @@ mod tests {
     use bytes::BytesMut;
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
     use kafka_protocol::protocol::{Encodable, StrBytes};
+    use uuid::Uuid;
 
     fn request(topic: &'static str, partitions: &[i32]) -> OffsetCommitRequest {
         let partition =
@@ -138,6 +147,10 @@ mod tests {
             .with_topics(vec![topic])
     }
 
+    fn by_name(message: OffsetCommitRequest) -> WithTopicIds<OffsetCommitRequest> {
+        WithTopicIds { message, topic_ids: Vec::new() }
+    }
+
     fn codes(response: &OffsetCommitResponse) -> Vec<i16> {
         let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
         partitions.map(|partition| partition.error_code).collect()
@@ -147,7 +160,7 @@ mod tests {
     async fn what_exists_is_committed_and_the_rest_refused() {
         let kit = Kit::new().await;
         let answer = async |version, request| {
-            let response = answer(version, &kit.groups, &kit.catalog, request).await;
+            let response = answer(version, &kit.groups, &kit.catalog, by_name(request)).await.message;
             response.encode(&mut BytesMut::new(), version).unwrap();
             codes(&response)
         };
@@ -161,5 +174,23 @@ mod tests {
         assert_eq!(answer(8, member("unknown")).await, [22]);
         assert_eq!(answer(9, member("unknown")).await, [69]);
         assert_eq!(answer(9, member("g")).await, [25]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn from_version_10_on_a_topic_is_meant_by_its_id() {
+        let kit = Kit::new().await;
+        let mut message = request("", &[0, 2, 1]);
+        let none = message.topics[0].clone().with_partitions(message.topics[0].partitions[..1].to_vec());
+        message.topics.extend([none.clone(), none]);
+        let topic_ids = vec![kit.topic_id.0, Uuid::from_u128(99), Uuid::nil()];
+        let asked = WithTopicIds { message, topic_ids };
+        let answered = answer(10, &kit.groups, &kit.catalog, asked.clone()).await;
+        assert_eq!((codes(&answered.message), &answered.topic_ids), (vec![0, 3, 0, 100, 100], &asked.topic_ids));
+        kit.recreate_topic().await;
+        assert_eq!(
+            codes(&answer(10, &kit.groups, &kit.catalog, asked).await.message),
+            [100; 5],
+            "it has another id now"
+        );
     }
 }

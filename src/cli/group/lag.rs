@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::cli::error::Result;
+use crate::cli::kafka::assignment::Assigned;
 use crate::cli::kafka::cluster::Cluster;
+use crate::cli::kafka::committed::committed_offsets;
 use crate::cli::kafka::consumer::TopicPartition;
-use crate::cli::kafka::group::{Assigned, committed_offsets};
 use crate::cli::kafka::offsets::{Bounds, bounds};
 
 /// One partition as a group sees it.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::cli::context::{ClientArgs, Context};
 use crate::cli::error::{CliError, Result};
+use crate::cli::kafka::committed::{commit_request, committed_offsets};
 use crate::cli::kafka::consumer::{TopicPartition, positions_of};
-use crate::cli::kafka::group::{commit_request, committed_offsets};
 use crate::cli::kafka::offsets::OffsetChoice;
 use crate::cli::kafka::protocol::check;
 use crate::cli::output::table::{Align, Table};

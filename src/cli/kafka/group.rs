@@ -7,25 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as WirePartition;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ConsumerProtocolAssignment, ConsumerProtocolSubscription, GroupId, HeartbeatRequest, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest, TopicName,
+    GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use crate::base::clock::Clock;
 use crate::cli::error::{CliError, Result};
+use crate::cli::kafka::assignment::{
+    Assigned, assign_ranges, assignment_bytes, read_assignment, read_subscription, subscription_bytes,
+};
 use crate::cli::kafka::cluster::Cluster;
+use crate::cli::kafka::committed::{commit_request, committed_offsets};
 use crate::cli::kafka::connection::Connection;
 use crate::cli::kafka::consumer::{FetchTuning, FetchedPartition, Fetcher, TopicPartition, positions_of};
 use crate::cli::kafka::offsets::OffsetChoice;
@@ -351,170 +350,5 @@ impl GroupConsumer {
         }
         self.committed.extend(news);
         Ok(())
-    }
-}
-
-/// Partitions by topic.
-pub type Assigned = BTreeMap<String, Vec<i32>>;
-
-/// Offsets that a group has committed: of the given partitions, or of all.
-///
-/// # Errors
-/// When the coordinator does not answer or refuses.
-pub async fn committed_offsets(
-    coordinator: &Connection,
-    group: &str,
-    partitions: Option<&Assigned>,
-) -> Result<BTreeMap<TopicPartition, i64>> {
-    let topics = partitions.map(|topics| {
-        let topic = |(name, partitions): (&String, &Vec<i32>)| {
-            OffsetFetchRequestTopic::default()
-                .with_name(TopicName(text(name)))
-                .with_partition_indexes(partitions.clone())
-        };
-        topics.iter().map(topic).collect()
-    });
-    let request = OffsetFetchRequest::default().with_group_id(GroupId(text(group))).with_topics(topics);
-    // Up to version 7 a request asks for one group.
-    let answer = coordinator.send(7, &request).await?;
-    check(answer.error_code, format!("asking for the offsets of group '{group}'"), None)?;
-    let mut offsets = BTreeMap::new();
-    for topic in &answer.topics {
-        let name: Arc<str> = topic.name.as_str().into();
-        for partition in &topic.partitions {
-            let number = partition.partition_index;
-            check(partition.error_code, format!("asking for the offset of '{name}' partition {number}"), None)?;
-            if partition.committed_offset >= 0 {
-                let partition_name = TopicPartition { topic: Arc::clone(&name), partition: number };
-                offsets.insert(partition_name, partition.committed_offset);
-            }
-        }
-    }
-    Ok(offsets)
-}
-
-/// A commit of these offsets; generation −1 and an empty member id for a group without members.
-#[must_use]
-pub fn commit_request(
-    group: &str,
-    generation_id: i32,
-    member_id: &StrBytes,
-    offsets: &BTreeMap<TopicPartition, i64>,
-) -> OffsetCommitRequest {
-    let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-    for (partition, offset) in offsets {
-        let commit = OffsetCommitRequestPartition::default()
-            .with_partition_index(partition.partition)
-            .with_committed_offset(*offset)
-            .with_committed_metadata(Some(StrBytes::default()));
-        topics.entry(&partition.topic).or_default().push(commit);
-    }
-    let topics = topics.into_iter().map(|(name, partitions)| {
-        OffsetCommitRequestTopic::default().with_name(TopicName(text(name))).with_partitions(partitions)
-    });
-    OffsetCommitRequest::default()
-        .with_group_id(GroupId(text(group)))
-        .with_generation_id_or_member_epoch(generation_id)
-        .with_member_id(member_id.clone())
-        .with_topics(topics.collect())
-}
-
-/// Gives each topic's partitions to the members that want it: in order of member ids, in runs of nearly equal length.
-fn assign_ranges(
-    wants: &BTreeMap<String, Vec<String>>,
-    partition_counts: &BTreeMap<String, i32>,
-) -> BTreeMap<String, Assigned> {
-    let mut assigned: BTreeMap<String, Assigned> =
-        wants.keys().map(|member| (member.clone(), Assigned::new())).collect();
-    for (topic, count) in partition_counts {
-        let members: Vec<&String> =
-            wants.iter().filter(|(_, topics)| topics.contains(topic)).map(|(member, _)| member).collect();
-        let member_count = i32::try_from(members.len()).unwrap_or(i32::MAX).max(1);
-        let mut next = 0;
-        for (index, member) in members.into_iter().enumerate() {
-            let extra = i32::from(i32::try_from(index).is_ok_and(|index| index < count % member_count));
-            let share = count / member_count + extra;
-            if share > 0 {
-                assigned.entry(member.clone()).or_default().insert(topic.clone(), (next..next + share).collect());
-            }
-            next += share;
-        }
-    }
-    assigned
-}
-
-/// The consumer protocol's version that every client reads.
-const PROTOCOL_VERSION: i16 = 0;
-
-fn unreadable(error: impl std::fmt::Display) -> CliError {
-    CliError::Failed(format!("another member speaks a protocol of its own: {error}"))
-}
-
-fn subscription_bytes(topics: &[String]) -> Result<Bytes> {
-    let subscription =
-        ConsumerProtocolSubscription::default().with_topics(topics.iter().map(|topic| text(topic)).collect());
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(PROTOCOL_VERSION);
-    subscription.encode(&mut bytes, PROTOCOL_VERSION).map_err(unreadable)?;
-    Ok(bytes.freeze())
-}
-
-fn read_subscription(mut bytes: Bytes) -> Result<Vec<String>> {
-    let version = bytes.try_get_i16().map_err(unreadable)?.clamp(0, 3);
-    let subscription = ConsumerProtocolSubscription::decode(&mut bytes, version).map_err(unreadable)?;
-    Ok(subscription.topics.iter().map(|topic| topic.as_str().to_owned()).collect())
-}
-
-fn assignment_bytes(assigned: &Assigned) -> Result<Bytes> {
-    let partitions = assigned.iter().map(|(topic, partitions)| {
-        WirePartition::default().with_topic(TopicName(text(topic))).with_partitions(partitions.clone())
-    });
-    let assignment = ConsumerProtocolAssignment::default().with_assigned_partitions(partitions.collect());
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(PROTOCOL_VERSION);
-    assignment.encode(&mut bytes, PROTOCOL_VERSION).map_err(unreadable)?;
-    Ok(bytes.freeze())
-}
-
-/// Reads an assignment as any client's leader writes it; an empty one gives nothing.
-///
-/// # Errors
-/// When it is not the consumer protocol.
-pub fn read_assignment(mut bytes: Bytes) -> Result<Assigned> {
-    if bytes.is_empty() {
-        return Ok(Assigned::new());
-    }
-    let version = bytes.try_get_i16().map_err(unreadable)?.clamp(0, 3);
-    let assignment = ConsumerProtocolAssignment::decode(&mut bytes, version).map_err(unreadable)?;
-    let topics = assignment.assigned_partitions.into_iter();
-    Ok(topics.map(|topic| (topic.topic.as_str().to_owned(), topic.partitions)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wants(members: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
-        let owned = |topics: &&[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
-        members.iter().map(|(member, topics)| ((*member).to_owned(), owned(topics))).collect()
-    }
-
-    #[test]
-    fn each_partition_goes_to_exactly_one_member_that_wants_it() {
-        let counts = BTreeMap::from([("a".to_owned(), 5), ("b".to_owned(), 1)]);
-        let assigned = assign_ranges(&wants(&[("m1", &["a", "b"]), ("m2", &["a"]), ("m3", &["a", "b"])]), &counts);
-        assert_eq!(assigned["m1"], BTreeMap::from([("a".to_owned(), vec![0, 1]), ("b".to_owned(), vec![0])]));
-        assert_eq!(assigned["m2"], BTreeMap::from([("a".to_owned(), vec![2, 3])]));
-        assert_eq!(assigned["m3"], BTreeMap::from([("a".to_owned(), vec![4])]));
-    }
-
-    #[test]
-    fn subscriptions_and_assignments_survive_the_wire() {
-        let topics = vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(read_subscription(subscription_bytes(&topics).unwrap()).unwrap(), topics);
-        let assigned = Assigned::from([("a".to_owned(), vec![0, 2]), ("b".to_owned(), vec![])]);
-        assert_eq!(read_assignment(assignment_bytes(&assigned).unwrap()).unwrap(), assigned);
-        assert!(read_assignment(Bytes::new()).unwrap().is_empty());
-        assert!(read_assignment(Bytes::from_static(b"\0")).is_err());
     }
 }

@@ -7,7 +7,9 @@
 //! It speaks to any Kafka-compatible cluster. *Not here:* transactions, compression tuning, metadata caching across
 //! commands. Programs use a Kafka client library instead.
 
+pub mod assignment;
 pub mod cluster;
+pub mod committed;
 pub mod connection;
 pub mod consumer;
 pub mod group;

@@ -54,6 +54,8 @@ fn facts(header: &BatchHeader, crc: u32, stamped: bool) -> BatchFacts {
         producer_id: header.producer_id,
         producer_epoch: header.producer_epoch,
         base_sequence: header.base_sequence,
+        // A batch before it may come through another agent: it has to wait first.
+        begins_anywhere: false,
     });
     BatchFacts {
         crc,

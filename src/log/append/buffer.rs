@@ -46,6 +46,18 @@ impl Admitted {
             && is_later(mine.base_sequence, theirs.base_sequence)
     }
 
+    /// Whether a partition that knows nothing of the producer would let it begin with this batch.
+    pub(crate) fn begins_anywhere(&self) -> bool {
+        self.facts.producer.is_none_or(|producer| producer.begins_anywhere)
+    }
+
+    /// It has waited for its predecessors: a partition that knows nothing of the producer lets it begin here.
+    pub(crate) fn let_begin(&mut self) {
+        if let Some(producer) = &mut self.facts.producer {
+            producer.begins_anywhere = true;
+        }
+    }
+
     pub(crate) fn producer_id(&self) -> Option<ProducerId> {
         self.facts.producer.map(|batch| batch.producer_id)
     }
@@ -139,6 +151,7 @@ mod tests {
             producer_id: ProducerId(1),
             producer_epoch: ProducerEpoch(0),
             base_sequence: Sequence(sequence),
+            begins_anywhere: false,
         });
         Admitted {
             partition: TopicIdPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(partition)),

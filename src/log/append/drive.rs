@@ -19,7 +19,7 @@ use crate::base::task::{Supervisor, TaskError, TaskKind};
 use crate::log::append::buffer::{Admitted, Buffer, PartitionBatches, ProducerKey};
 use crate::log::append::commit::{CommitEnd, Committer, commit_of, resolve};
 use crate::log::append::gauges::Gauges;
-use crate::log::append::hold::{Holds, Watch};
+use crate::log::append::hold::{Holds, Room, Watch};
 use crate::log::append::pace::{Load, Pace, Step};
 use crate::log::append::parts::WriterParts;
 use crate::log::append::settle::{Gap, Settled, settle};
@@ -334,16 +334,26 @@ impl Driver {
         self.gauges.in_flight(self.flight_bytes + self.buffer.bytes());
     }
 
-    /// Lets a batch wait for the one before it, unless it has waited long enough.
+    /// Lets a batch wait for the one before it. One that can not wait, or has waited long enough, gets a last try.
     fn on_gap(&mut self, gap: Gap) {
         let Gap { mut batch, beyond, refusal } = gap;
         if self.draining {
             return batch.answer(Err(AppendFailure::stopping()));
         }
-        let since = *batch.gap_since.get_or_insert_with(Instant::now);
+        let (Some(key), false) = (batch.producer_key(), batch.begins_anywhere()) else {
+            return batch.answer(Err(refusal.into()));
+        };
+        let now = Instant::now();
+        let since = *batch.gap_since.get_or_insert(now);
         let until = since + self.parts.settings.sequence_gap_wait();
-        let key = batch.producer_key().filter(|key| Instant::now() < until && self.holds.has_room(key));
-        let Some(key) = key else { return batch.answer(Err(refusal.into())) };
+        match self.holds.room(&key) {
+            Room::Free if now < until => {}
+            Room::ManyBatches => return batch.answer(Err(refusal.into())),
+            Room::Free | Room::ManyProducers => {
+                batch.let_begin();
+                return self.buffer.rejoin(key, vec![batch], now);
+            }
+        }
         self.gauges.held();
         if let Some(watch) = self.holds.hold(Watch { key, beyond, until }, batch) {
             self.watch(watch);
@@ -368,11 +378,16 @@ impl Driver {
         });
     }
 
-    /// Batches that waited try again, once more even when their time is over: the metastore has the last word.
+    /// Batches that waited try again. When the time of one of them is over it is the last try of all, and where
+    /// nothing is known of the producer, the first of them begins.
     fn on_released(&mut self, key: &ProducerKey) {
-        let waited = self.holds.release(key);
+        let mut waited = self.holds.release(key);
+        let (now, wait) = (Instant::now(), self.parts.settings.sequence_gap_wait());
+        if waited.iter().any(|batch| batch.gap_since.is_some_and(|since| since + wait <= now)) {
+            waited.iter_mut().for_each(Admitted::let_begin);
+        }
         if !waited.is_empty() {
-            self.buffer.rejoin(*key, waited, Instant::now());
+            self.buffer.rejoin(*key, waited, now);
         }
     }
 

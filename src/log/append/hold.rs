@@ -13,7 +13,7 @@ use crate::model::offset::Offset;
 /// Batches of one producer that may wait in one partition; clients have five in flight.
 const GROUP_BATCHES_MAX: usize = 64;
 
-/// Producers that may wait, over all partitions. What is beyond is refused at once, as every gap could be.
+/// Producers that may wait, over all partitions. What is beyond tries once more and no longer waits.
 const GROUPS_MAX: usize = 1_024;
 
 /// The batches that wait.
@@ -32,16 +32,27 @@ pub(crate) struct Watch {
     pub until: Instant,
 }
 
+/// Whether one more batch of a producer may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Free,
+    /// Many batches of this producer wait: it has sent some of them again, and can do so with this one.
+    ManyBatches,
+    /// Many producers wait, and this one does not.
+    ManyProducers,
+}
+
 impl Holds {
     pub(crate) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
     /// Whether there is room for one more batch of a producer.
-    pub(crate) fn has_room(&self, key: &ProducerKey) -> bool {
+    pub(crate) fn room(&self, key: &ProducerKey) -> Room {
         match self.groups.get(key) {
-            Some(group) => group.len() < GROUP_BATCHES_MAX,
-            None => self.groups.len() < GROUPS_MAX,
+            Some(group) if group.len() >= GROUP_BATCHES_MAX => Room::ManyBatches,
+            None if self.groups.len() >= GROUPS_MAX => Room::ManyProducers,
+            _ => Room::Free,
         }
     }
 
@@ -50,7 +61,7 @@ impl Holds {
         if self.groups.is_empty() {
             return Some(batch);
         }
-        let Some(key) = batch.producer_key().filter(|key| self.has_room(key)) else { return Some(batch) };
+        let Some(key) = batch.producer_key().filter(|key| self.room(key) == Room::Free) else { return Some(batch) };
         let Some(group) = self.groups.get_mut(&key) else { return Some(batch) };
         let Some(first) = group.first().filter(|first| batch.follows(first)) else { return Some(batch) };
         batch.gap_since = first.gap_since;

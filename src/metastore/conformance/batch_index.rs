@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::metastore::conformance::kit::{
-    Bench, appended, body, duplicate, new_node, partition, plain, produced, range,
+    Bench, appended, body, duplicate, new_node, partition, plain, produced, range, waited,
 };
 use crate::metastore::conformance::suite::Case;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::values::{
     BatchCommit, BatchReceipt, BatchRefusal, DocumentKey, DocumentKind, DocumentPut, DocumentWrite, Expect, Extent,
-    ObjectState, ProducerBatch,
+    ObjectState,
 };
 use crate::model::offset::Offset;
 use crate::model::producer::{ProducerEpoch, ProducerId, Sequence};
@@ -26,7 +26,9 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("a duplicate gets its offset from whichever object", a_duplicate_gets_its_offset),
         Case::new("the last five batches are remembered", five_batches_are_remembered),
         Case::new("a gap is refused and says what would fit", a_gap_is_refused),
-        Case::new("an unknown producer starts anywhere", an_unknown_producer_starts_anywhere),
+        Case::new("an unknown producer begins at zero", an_unknown_producer_begins_at_zero),
+        Case::new("an unknown producer that has waited begins anywhere", after_a_wait_it_begins_anywhere),
+        Case::new("a known producer gains nothing by waiting", a_known_producer_gains_nothing_by_waiting),
         Case::new("a never written sequence is not called a duplicate", never_written_is_no_duplicate),
         Case::new("a higher epoch starts at zero and fences the lower", epochs_fence),
         Case::new("sequences wrap", sequences_wrap),
@@ -141,15 +143,41 @@ async fn a_gap_is_refused(bench: Bench) {
     assert_eq!(bench.bounds(to).await.high_watermark, Offset(4));
 }
 
-async fn an_unknown_producer_starts_anywhere(bench: Bench) {
+async fn an_unknown_producer_begins_at_zero(bench: Bench) {
     let (to, id) = (bench.partition("topic").await, producer(&bench).await);
-    let receipt = bench.append("one", to, vec![produced(id, 4, 77, 2), produced(id, 4, 79, 1)]).await;
+    let early = bench.append("one", to, vec![plain(1, 10), produced(id, 4, 2, 1), produced(id, 4, 3, 1)]).await;
+    assert_eq!((appended(early.batches[0]), &early.batches[1..]), (0, &[out_of_order(0), out_of_order(0)][..]));
+    // The batch before them came through another agent and is here now: nothing of the refusals remains.
+    assert_eq!(appended(bench.append("two", to, vec![produced(id, 4, 0, 2)]).await.batches[0]), 1);
+    let again = bench.append("three", to, vec![produced(id, 4, 2, 1), produced(id, 4, 3, 1)]).await;
+    assert_eq!((appended(again.batches[0]), appended(again.batches[1])), (3, 4));
+    let other = bench.partition("other").await;
+    assert_eq!(
+        bench.append("four", other, vec![produced(id, 4, 4, 1)]).await.batches,
+        [out_of_order(0)],
+        "by partition"
+    );
+}
+
+async fn after_a_wait_it_begins_anywhere(bench: Bench) {
+    let (to, id) = (bench.partition("topic").await, producer(&bench).await);
+    let receipt = bench.append("one", to, vec![waited(id, 4, 77, 2), produced(id, 4, 79, 1)]).await;
     assert_eq!((appended(receipt.batches[0]), appended(receipt.batches[1])), (0, 2));
+    assert_eq!(bench.append("two", to, vec![produced(id, 4, 0, 1)]).await.batches, [out_of_order(80)]);
+    assert_eq!(appended(bench.append("three", to, vec![produced(id, 4, 80, 1)]).await.batches[0]), 3);
+}
+
+async fn a_known_producer_gains_nothing_by_waiting(bench: Bench) {
+    let (to, id) = (bench.partition("topic").await, producer(&bench).await);
+    bench.append("one", to, vec![produced(id, 1, 0, 1)]).await;
+    let receipt = bench.append("two", to, vec![waited(id, 1, 2, 1), waited(id, 2, 1, 1), waited(id, 1, 0, 1)]).await;
+    assert_eq!(receipt.batches[..2], [out_of_order(1), out_of_order(0)]);
+    assert_eq!(duplicate(receipt.batches[2]), 0);
 }
 
 async fn never_written_is_no_duplicate(bench: Bench) {
     let (to, id) = (bench.partition("topic").await, producer(&bench).await);
-    let batches = (0..6).map(|index| produced(id, 0, 100 + index, 1)).collect();
+    let batches = (0..6).map(|index| waited(id, 0, 100 + index, 1)).collect();
     bench.append("one", to, batches).await;
     let receipt = bench.append("two", to, vec![produced(id, 0, 50, 1), produced(id, 0, 100, 1)]).await;
     assert_eq!(receipt.batches, [out_of_order(106), BatchReceipt::Refused(BatchRefusal::DuplicateSequence)]);
@@ -170,12 +198,12 @@ async fn epochs_fence(bench: Bench) {
 
 async fn sequences_wrap(bench: Bench) {
     let (to, id) = (bench.partition("topic").await, producer(&bench).await);
-    let batches = vec![produced(id, 0, i32::MAX - 1, 4), produced(id, 0, 2, 1), produced(id, 0, i32::MAX - 1, 4)];
+    let batches = vec![waited(id, 0, i32::MAX - 1, 4), produced(id, 0, 2, 1), produced(id, 0, i32::MAX - 1, 4)];
     let receipt = bench.append("one", to, batches).await;
     assert_eq!((appended(receipt.batches[0]), appended(receipt.batches[1])), (0, 4));
     assert_eq!(duplicate(receipt.batches[2]), 0);
     let edge = bench.partition("edge").await;
-    let receipt = bench.append("two", edge, vec![produced(id, 0, i32::MAX, 1), produced(id, 0, 0, 1)]).await;
+    let receipt = bench.append("two", edge, vec![waited(id, 0, i32::MAX, 1), produced(id, 0, 0, 1)]).await;
     assert_eq!(appended(receipt.batches[1]), 1);
     assert_eq!(bench.append("three", edge, vec![produced(id, 0, 2, 1)]).await.batches, [out_of_order(1)]);
 }
@@ -337,15 +365,13 @@ async fn idle_producers_are_forgotten(bench: Bench) {
     assert_eq!(duplicate(bench.append("two", to, vec![produced(id, 5, 0, 1)]).await.batches[0]), 0);
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(bench.metastore.expire_producers(Duration::from_millis(1)).await.expect("expired") >= 1);
-    let receipt = bench.append("three", to, vec![produced(id, 0, 9, 1)]).await;
-    assert_eq!(appended(receipt.batches[0]), 1, "nothing is known of it");
+    let receipt = bench.append("three", to, vec![produced(id, 0, 9, 1), waited(id, 0, 9, 1)]).await;
+    assert_eq!((receipt.batches[0], appended(receipt.batches[1])), (out_of_order(0), 1), "nothing is known of it");
 }
 
 /// A batch for task `task`, commit `index`: every one its own sequence, so that none is refused.
 fn numbered(id: ProducerId, index: i32) -> BatchCommit {
-    let producer =
-        ProducerBatch { producer_id: id, producer_epoch: ProducerEpoch(0), base_sequence: Sequence(index * 3) };
-    BatchCommit { producer: Some(producer), ..plain(3, 30) }
+    BatchCommit { length: 30, ..produced(id, 0, index * 3, 3) }
 }
 
 async fn many_commits_at_once(bench: Bench) {

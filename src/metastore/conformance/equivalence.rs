@@ -497,6 +497,7 @@ fn batch(random: &Rng) -> BatchCommit {
         producer_id: ProducerId((1 << 40) + i64::from(number(random, 2))),
         producer_epoch: ProducerEpoch(if random.chance(0.9) { 0 } else { 1 }),
         base_sequence: Sequence(base),
+        begins_anywhere: random.chance(0.4),
     });
     BatchCommit {
         length: 1 + number(random, 100).unsigned_abs(),

@@ -259,8 +259,17 @@ pub fn produced(producer_id: ProducerId, producer_epoch: i16, base_sequence: i32
         producer_id,
         producer_epoch: ProducerEpoch(producer_epoch),
         base_sequence: Sequence(base_sequence),
+        begins_anywhere: false,
     };
     BatchCommit { producer: Some(producer), ..plain(record_count, 100) }
+}
+
+/// A batch of a producer that has waited for what might come before it.
+#[must_use]
+pub fn waited(producer_id: ProducerId, producer_epoch: i16, base_sequence: i32, record_count: u32) -> BatchCommit {
+    let mut batch = produced(producer_id, producer_epoch, base_sequence, record_count);
+    batch.producer.iter_mut().for_each(|producer| producer.begins_anywhere = true);
+    batch
 }
 
 /// The offset of a batch that was appended; panics otherwise.

@@ -85,15 +85,22 @@ pub(super) type Decided<'a> = (&'a RangeCommit, Option<SequencedRange>);
 pub(super) fn assume_accepted(commit: &CommitObject) -> Option<CommitPlan> {
     let mut decided = Vec::with_capacity(commit.ranges.len());
     for range in &commit.ranges {
-        // An empty partition that knows no producer accepts whatever is in order within itself.
+        // An empty partition that lets every producer begin anywhere accepts whatever is in order within itself.
+        let open = begins_anywhere(range);
         let sequenced =
-            sequence_range(PartitionHead::default(), &mut BTreeMap::new(), &commit.object, range, Timestamp(0));
+            sequence_range(PartitionHead::default(), &mut BTreeMap::new(), &commit.object, &open, Timestamp(0));
         if !sequenced.batches.iter().all(|batch| matches!(batch, BatchReceipt::Appended { .. })) {
             return None;
         }
         decided.push((range, Some((sequenced, Offset(0)))));
     }
     Some(plan(decided))
+}
+
+fn begins_anywhere(range: &RangeCommit) -> RangeCommit {
+    let mut open = range.clone();
+    open.batches.iter_mut().filter_map(|batch| batch.producer.as_mut()).for_each(|p| p.begins_anywhere = true);
+    open
 }
 
 /// The plan for ranges that were decided against the heads they have.

@@ -16,8 +16,16 @@ fn batch(producer_epoch: i16, base_sequence: i32, record_count: u32) -> BatchCom
             producer_id: PRODUCER,
             producer_epoch: ProducerEpoch(producer_epoch),
             base_sequence: Sequence(base_sequence),
+            begins_anywhere: false,
         }),
     }
+}
+
+/// A batch that waited for what might come before it.
+fn waited(producer_epoch: i16, base_sequence: i32, record_count: u32) -> BatchCommit {
+    let mut batch = batch(producer_epoch, base_sequence, record_count);
+    batch.producer.as_mut().unwrap().begins_anywhere = true;
+    batch
 }
 
 fn range(batches: Vec<BatchCommit>) -> RangeCommit {
@@ -53,11 +61,20 @@ fn out_of_order(expected: i32) -> BatchReceipt {
 }
 
 #[test]
-fn unknown_producer_starts_anywhere_and_goes_on_without_gaps() {
-    assert_eq!(after(&[batch(0, 42, 2)]), appended(0, 0));
-    assert_eq!(after(&[batch(0, 42, 2), batch(0, 44, 1)]), appended(2, 2));
-    assert_eq!(after(&[batch(0, 42, 2), batch(0, 45, 1)]), out_of_order(44));
-    assert_eq!(after(&[batch(0, 42, 2), batch(0, 41, 1)]), out_of_order(44));
+fn unknown_producer_begins_at_zero_or_after_a_wait_and_goes_on_without_gaps() {
+    assert_eq!(after(&[batch(3, 0, 2)]), appended(0, 0));
+    assert_eq!(after(&[batch(0, 42, 2)]), out_of_order(0));
+    assert_eq!(after(&[batch(0, 1, 1), batch(0, 0, 1), batch(0, 1, 1)]), appended(1, 1));
+    assert_eq!(after(&[waited(0, 42, 2)]), appended(0, 0));
+    assert_eq!(after(&[waited(0, 42, 2), batch(0, 44, 1)]), appended(2, 2));
+    assert_eq!(after(&[waited(0, 42, 2), batch(0, 45, 1)]), out_of_order(44));
+    assert_eq!(after(&[waited(0, 42, 2), batch(0, 41, 1)]), out_of_order(44));
+}
+
+#[test]
+fn a_known_producer_gains_nothing_by_waiting() {
+    assert_eq!(after(&[batch(0, 0, 2), waited(0, 3, 1)]), out_of_order(2));
+    assert_eq!(after(&[batch(3, 0, 2), waited(4, 2, 1)]), out_of_order(0));
 }
 
 #[test]
@@ -77,7 +94,7 @@ fn a_duplicate_among_the_last_five_gets_its_offset_again() {
 
 #[test]
 fn a_sequence_that_was_never_written_is_no_forgotten_duplicate() {
-    let mut batches: Vec<_> = (0..6).map(|index| batch(0, 100 + index, 1)).collect();
+    let mut batches: Vec<_> = (0..6).map(|index| waited(0, 100 + index, 1)).collect();
     batches.push(batch(0, 50, 1));
     assert_eq!(after(&batches), out_of_order(106));
     *batches.last_mut().unwrap() = batch(0, 99, 1);
@@ -96,23 +113,23 @@ fn a_batch_of_another_shape_at_a_known_sequence_is_out_of_order() {
 
 #[test]
 fn epochs_only_rise_and_begin_at_zero() {
-    assert_eq!(after(&[batch(3, 9, 1), batch(4, 0, 1)]), appended(1, 1));
-    assert_eq!(after(&[batch(3, 9, 1), batch(4, 10, 1)]), out_of_order(0));
+    assert_eq!(after(&[waited(3, 9, 1), batch(4, 0, 1)]), appended(1, 1));
+    assert_eq!(after(&[waited(3, 9, 1), batch(4, 10, 1)]), out_of_order(0));
     let fenced = BatchReceipt::Refused(BatchRefusal::InvalidProducerEpoch { current: ProducerEpoch(4) });
-    assert_eq!(after(&[batch(3, 9, 1), batch(4, 0, 1), batch(3, 10, 1)]), fenced);
-    assert_eq!(after(&[batch(3, 9, 1), batch(4, 0, 1), batch(3, 9, 1)]), fenced);
+    assert_eq!(after(&[waited(3, 9, 1), batch(4, 0, 1), batch(3, 10, 1)]), fenced);
+    assert_eq!(after(&[waited(3, 9, 1), batch(4, 0, 1), batch(3, 9, 1)]), fenced);
     assert_eq!(
-        after(&[batch(3, 9, 1), batch(4, 0, 2), batch(4, 0, 2)]),
+        after(&[waited(3, 9, 1), batch(4, 0, 2), batch(4, 0, 2)]),
         BatchReceipt::Duplicate { base_offset: Offset(1), append_time: Timestamp(1) }
     );
 }
 
 #[test]
 fn sequences_wrap_after_the_largest_integer() {
-    assert_eq!(after(&[batch(0, i32::MAX, 1), batch(0, 0, 1)]), appended(1, 1));
-    assert_eq!(after(&[batch(0, i32::MAX - 1, 4), batch(0, 2, 1)]), appended(4, 4));
-    assert_eq!(after(&[batch(0, i32::MAX - 1, 4), batch(0, 1, 1)]), out_of_order(2));
-    let mut batches: Vec<_> = (0..7).map(|index| batch(0, (i32::MAX - 2).wrapping_add(index) & i32::MAX, 1)).collect();
+    assert_eq!(after(&[waited(0, i32::MAX, 1), batch(0, 0, 1)]), appended(1, 1));
+    assert_eq!(after(&[waited(0, i32::MAX - 1, 4), batch(0, 2, 1)]), appended(4, 4));
+    assert_eq!(after(&[waited(0, i32::MAX - 1, 4), batch(0, 1, 1)]), out_of_order(2));
+    let mut batches: Vec<_> = (0..7).map(|index| waited(0, (i32::MAX - 2).wrapping_add(index) & i32::MAX, 1)).collect();
     batches.push(batch(0, i32::MAX - 1, 1));
     assert_eq!(after(&batches), BatchReceipt::Refused(BatchRefusal::DuplicateSequence));
 }
@@ -178,21 +195,25 @@ proptest! {
     /// However batches are repeated and shuffled, offsets are dense, and whatever was appended once is never
     /// appended twice in one epoch (the sequence space is far larger than what is written here).
     #[test]
-    fn nothing_is_appended_twice_in_one_epoch(picks in prop::collection::vec((0_i16..3, 0_i32..12), 1..120)) {
+    fn nothing_is_appended_twice_in_one_epoch(
+        picks in prop::collection::vec((0_i16..3, 0_i32..12, any::<bool>()), 1..120),
+    ) {
         let mut producers = BTreeMap::new();
         let mut head = PartitionHead::default();
         let mut seen = std::collections::BTreeSet::new();
-        for (producer_epoch, index) in picks {
+        for (producer_epoch, index, has_waited) in picks {
             let before = head.high_watermark;
+            let one = if has_waited { waited } else { batch };
             let sequenced = sequence_range(
                 head,
                 &mut producers,
                 &"object".into(),
-                &range(vec![batch(producer_epoch, index * 2, 2)]),
+                &range(vec![one(producer_epoch, index * 2, 2)]),
                 Timestamp(1),
             );
             head = sequenced.head;
             if let BatchReceipt::Appended { base_offset, .. } = sequenced.batches[0] {
+                prop_assert!(before > Offset(0) || has_waited || index == 0, "the first batch of all");
                 prop_assert_eq!(base_offset, before);
                 prop_assert_eq!(head.high_watermark, before.plus(2));
                 prop_assert!(seen.insert((producer_epoch, index)));

@@ -12,15 +12,16 @@ const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
 ];
 
 const OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
-    field(STRING),                            // name
+    field(STRING).until(9),                   // name
+    field(UUID).since(10),                    // topic_id
     structs(OFFSET_COMMIT_REQUEST_PARTITION), // partitions
 ];
 
-/// OffsetCommit, v2–9.
+/// OffsetCommit, v2–10.
 pub static OFFSET_COMMIT: Message = Message {
     key: 8,
     min: 2,
-    max: 9,
+    max: 10,
     flexible: 8,
     fields: &[
         field(STRING),                        // group_id
@@ -38,7 +39,8 @@ const OFFSET_FETCH_REQUEST_TOPIC: &[Field] = &[
 ];
 
 const OFFSET_FETCH_REQUEST_TOPICS: &[Field] = &[
-    field(STRING).since(8),              // name
+    field(STRING).since(8).until(9),     // name
+    field(UUID).since(10),               // topic_id
     field(Kind::Array(&INT32)).since(8), // partition_indexes
 ];
 
@@ -49,11 +51,11 @@ const OFFSET_FETCH_REQUEST_GROUP: &[Field] = &[
     structs(OFFSET_FETCH_REQUEST_TOPICS).since(8).nullable(), // topics
 ];
 
-/// OffsetFetch, v1–9.
+/// OffsetFetch, v1–10.
 pub static OFFSET_FETCH: Message = Message {
     key: 9,
     min: 1,
-    max: 9,
+    max: 10,
     flexible: 6,
     fields: &[
         field(STRING).until(7),                                  // group_id

@@ -1,5 +1,18 @@
 // Prints one line a check, "ok NAME" or "not ok NAME: why"; the pytest beside it reads them.
-const { CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require("kafkajs");
+const lz4 = require("lz4js");
+const snappy = require("kafkajs-snappy");
+const { ZstdCodec } = require("zstd-codec");
+CompressionCodecs[CompressionTypes.Snappy] = snappy;
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
+  decompress: async (bytes) => Buffer.from(lz4.decompress(bytes)),
+});
+const zstd = new Promise((resolve) => ZstdCodec.run((codec) => resolve(new codec.Simple())));
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder) => Buffer.from((await zstd).compress(encoder.buffer, 3)),
+  decompress: async (bytes) => Buffer.from((await zstd).decompress(bytes)),
+});
 const [bootstrap, name] = process.argv.slice(2);
 const kafka = new Kafka({ clientId: "kafkajs", brokers: [bootstrap], logLevel: logLevel.NOTHING });
 const admin = kafka.admin();
@@ -46,6 +59,55 @@ const checks = {
     assert.equal(got[0].value.toString(), "v-1");
     assert.deepEqual(got[0].headers.h.map(String), ["1", "2"]);
     assert.equal(got[1].value, null);
+  },
+  async every_codec() {
+    const producer = kafka.producer();
+    await producer.connect();
+    for (const [name_, compression] of Object.entries(CompressionTypes)) {
+      const topic = `${name}-z${compression}`;
+      await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+      const messages = [...Array(200).keys()].map((i) => ({ value: `value ${i} of ${name_} `.repeat(20) }));
+      await producer.send({ topic, acks: -1, compression, messages });
+      const { consumer, got } = await consume(topic, `${topic}-g`, 200);
+      await consumer.disconnect();
+      assert.deepEqual(got.map((m) => m.value.toString()), messages.map((m) => m.value), name_);
+    }
+    await producer.disconnect();
+  },
+  async size_limit() {
+    await admin.createTopics({ topics: [{ topic: `${name}-s`, numPartitions: 1 }] });
+    const producer = kafka.producer({ retry: { retries: 0 } });
+    await producer.connect();
+    const large = (bytes) => producer.send({ topic: `${name}-s`, messages: [{ value: Buffer.alloc(bytes, 7) }] });
+    await assert.rejects(large(2_000_000), { type: "MESSAGE_TOO_LARGE" });
+    await large(1_000_000);
+    await producer.disconnect();
+    const { consumer, got } = await consume(`${name}-s`, `${name}-gs`, 1, { maxBytesPerPartition: 1000 });
+    await consumer.disconnect();
+    assert.equal(got[0].value.length, 1_000_000);
+  },
+  async seek_latest_and_an_empty_poll() {
+    const topic = `${name}-k`;
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+    const producer = kafka.producer();
+    await producer.connect();
+    await producer.send({ topic, messages: [...Array(10).keys()].map((i) => ({ value: `${i}` })) });
+    // kafkajs reads committed records only, unless it is told otherwise.
+    for (const readUncommitted of [false, true]) {
+      const consumer = kafka.consumer({ groupId: `${topic}-${readUncommitted}`, readUncommitted, maxWaitTimeInMs: 200 });
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: false });
+      const got = [];
+      const fetched = new Promise((resolve) => consumer.on(consumer.events.FETCH, resolve));
+      await consumer.run({ eachMessage: async ({ message }) => { got.push(message.value.toString()); } });
+      await fetched;
+      assert.deepEqual(got, [], "latest sees nothing old");
+      consumer.seek({ topic, partition: 0, offset: "7" });
+      for (const deadline = Date.now() + 20000; got.length < 3 && Date.now() < deadline;) await new Promise((r) => setTimeout(r, 20));
+      assert.deepEqual(got, ["7", "8", "9"]);
+      await consumer.disconnect();
+    }
+    await producer.disconnect();
   },
   async offsets_by_time() {
     await admin.createTopics({ topics: [{ topic: `${name}-c`, numPartitions: 1 }] });

@@ -253,6 +253,58 @@ async fn batches_with_a_gap_before_them_wait_for_the_other_agent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_batches_of_a_producer_may_travel_through_two_agents() {
+    let world = World::new().await;
+    let (one, two) = (world.agent(1, LogSettings::default()).await, world.agent(2, LogSettings::default()).await);
+    let partition = world.partition(0);
+    // The leader moves while the very first batch is on its way.
+    world.mishaps(&[Mishap::Slow(ms(700))]);
+    let a = one.append_as((9, 0), partition, &["a"]);
+    tokio::time::sleep(ms(20)).await;
+    let (b, c) = (two.append_as((9, 1), partition, &["b"]), two.append_as((9, 2), partition, &["c"]));
+    assert_eq!((a.await, b.await, c.await), (appended(0), appended(1), appended(2)));
+    let values: Vec<_> = two.read(partition, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_begins_beyond_zero_is_let_in_after_a_while() {
+    let world = World::new().await;
+    let agent = world.agent(1, LogSettings::default()).await;
+    let partition = world.partition(0);
+    let start = Instant::now();
+    let (first, behind) = (agent.append_as((9, 5), partition, &["f"]), agent.append_as((9, 6), partition, &["g"]));
+    // Whoever else writes there wakes it too early, and must not cost it its place.
+    tokio::time::sleep(ms(500)).await;
+    assert_eq!(agent.append(partition, &["other"]).await, appended(0));
+    assert_eq!((first.await, behind.await), (appended(1), appended(2)));
+    assert!((ms(2_000)..ms(2_100)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(agent.append_as((9, 7), partition, &["h"]).await, appended(3));
+    assert!(start.elapsed() < ms(10), "{:?}", start.elapsed());
+    assert_eq!(
+        condition(agent.append_as((9, 4), partition, &["e"]).await),
+        Err(Condition::OutOfOrderSequenceNumber),
+        "what comes later than the wait has no place any more"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn producers_beyond_those_that_can_wait_are_let_in_at_once() {
+    let world = World::new().await;
+    let agent = world.agent(1, LogSettings { puts_per_second: 0.0, ..LogSettings::default() }).await;
+    let partition = world.partition(0);
+    let waiting: Vec<_> = (0..1_024).map(|producer| agent.append_as((producer, 5), partition, &["v"])).collect();
+    tokio::time::sleep(ms(100)).await;
+    let start = Instant::now();
+    assert_eq!(agent.append_as((5_000, 5), partition, &["v"]).await, appended(0));
+    assert!(start.elapsed() < ms(100), "{:?}", start.elapsed());
+    for outcome in join_all(waiting).await {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_batch_that_comes_to_the_same_agent_goes_before_those_that_wait() {
     let world = World::new().await;
     let agent = world.agent(1, LogSettings::default()).await;
@@ -262,6 +314,10 @@ async fn a_missing_batch_that_comes_to_the_same_agent_goes_before_those_that_wai
     tokio::time::sleep(ms(20)).await;
     let b = agent.append_as((9, 1), partition, &["b"]);
     assert_eq!((b.await, c.await), (appended(1), appended(2)));
+    let second = agent.append_as((10, 1), partition, &["e"]);
+    tokio::time::sleep(ms(20)).await;
+    let first = agent.append_as((10, 0), partition, &["d"]);
+    assert_eq!((first.await, second.await), (appended(3), appended(4)));
 }
 
 #[tokio::test(start_paused = true)]
