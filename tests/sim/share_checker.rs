@@ -55,6 +55,9 @@ struct Said {
     member: u32,
     kind: AcknowledgeType,
     outcome: Verdict,
+    /// The member's lock can not have ended before it was answered. Without it an acknowledgement may be answered as
+    /// done although it does not count: what lies below the start offset is ignored, as in Kafka.
+    held: bool,
 }
 
 #[derive(Default)]
@@ -80,6 +83,9 @@ pub(crate) fn check(history: &History, rules: ShareRules) -> BTreeSet<ShareAnoma
     for ((partition, offset), fate) in &mut fates {
         fate.seen.sort_by_key(|seen| (seen.count, seen.called));
         check_counts(*partition, *offset, fate, rules, &mut found);
+        for said in &mut fate.said {
+            said.held = held(history, &fate.seen, said, rules);
+        }
         check_ended(*partition, *offset, fate, &mut found);
         check_holders(history, *partition, *offset, fate, rules, &mut found);
         if ends.get(partition).is_some_and(|end| offset < end) {
@@ -102,7 +108,7 @@ fn fates(history: &History) -> BTreeMap<(Partition, i64), Fate> {
             }
             Operation::ShareAcknowledged { member, partition, verdicts, outcome } => {
                 for (offset, kind) in verdicts {
-                    let said = Said { called, returned, member: *member, kind: *kind, outcome: *outcome };
+                    let said = Said { called, returned, member: *member, kind: *kind, outcome: *outcome, held: false };
                     fates.entry((*partition, *offset)).or_default().said.push(said);
                 }
             }
@@ -182,19 +188,19 @@ fn check_holders(
                 && said.outcome != Verdict::Refused
                 && said.called < second.returned
         });
-        if !expired && !released && !excused(history, first, second, rules) {
+        if !expired && !released && !excused(history, first, second.returned, rules) {
             found.insert(ShareAnomaly::TwoHolders { partition, offset, count: second.count });
         }
     }
 }
 
 /// Whether the first member's session ended, or its agent may have counted as dead.
-fn excused(history: &History, first: &Seen, second: &Seen, rules: ShareRules) -> bool {
+fn excused(history: &History, first: &Seen, until: Moment, rules: ShareRules) -> bool {
     let session = u64::try_from(rules.session.as_nanos()).unwrap_or(u64::MAX);
     let mut in_trouble = false;
     for event in &history.events {
-        if event.called > second.returned {
-            break;
+        if event.called > until {
+            continue;
         }
         match event.operation {
             Operation::ShareLeft { member, agent } if member == first.member && agent == first.agent => {
@@ -214,6 +220,16 @@ fn excused(history: &History, first: &Seen, second: &Seen, rules: ShareRules) ->
     in_trouble
 }
 
+/// Whether the member's lock was there until its acknowledgement was answered: it had the record, not too long ago, and
+/// nothing else can have ended the lock.
+fn held(history: &History, seen: &[Seen], said: &Said, rules: ShareRules) -> bool {
+    let own = seen.iter().filter(|seen| seen.member == said.member && seen.returned <= said.called);
+    own.max_by_key(|seen| seen.count).is_some_and(|seen| {
+        let age = Duration::from_nanos(said.returned.saturating_sub(seen.called));
+        age + CLOCK_TOLERANCE < rules.lock && !excused(history, seen, said.returned, rules)
+    })
+}
+
 /// The group went past it: somebody dealt with it, or there is a letter; and never both.
 fn check_end(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSet<ShareAnomaly>) {
     let is = |kind, outcome| fate.said.iter().any(|said| said.kind == kind && said.outcome == outcome);
@@ -223,7 +239,8 @@ fn check_end(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSe
     if fate.letters > 1 {
         found.insert(ShareAnomaly::LetterTwice { partition, offset });
     }
-    if accepted && fate.letters > 0 {
+    let surely = |said: &Said| said.kind == AcknowledgeType::Accept && said.outcome == Verdict::Done && said.held;
+    if fate.letters > 0 && fate.said.iter().any(surely) {
         found.insert(ShareAnomaly::LetterOfAccepted { partition, offset });
     }
     if rejected && fate.letters == 0 {

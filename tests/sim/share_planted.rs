@@ -66,6 +66,10 @@ fn clean_histories_have_no_anomaly() {
             "rejected, with its letter",
             vec![(0, delivered(1, 1)), (5, said(1, Reject, Done)), (9, EMPTIED), (12, LETTER)],
         ),
+        (
+            "accepted too late, after the letter: ignored",
+            vec![(0, delivered(1, 3)), (2_000, said(1, Accept, Done)), (2_010, EMPTIED), (2_020, LETTER)],
+        ),
         ("given up", vec![(0, delivered(1, 3)), (9, EMPTIED), (12, LETTER)]),
     ];
     for (name, operations) in clean {
@@ -110,7 +114,7 @@ fn every_planted_bug_is_named() {
         ("a delivery too many", vec![(0, delivered(1, 4))], ShareAnomaly::OverLimit { partition: P, offset, count: 4 }),
         (
             "two accepts count",
-            vec![(0, delivered(1, 1)), (5, said(1, Accept, Done)), (9, said(2, Accept, Done))],
+            vec![(0, delivered(1, 1)), (5, delivered(2, 2)), (9, said(1, Accept, Done)), (12, said(2, Accept, Done))],
             ShareAnomaly::EndedTwice { partition: P, offset },
         ),
         ("nobody had it", vec![(9, EMPTIED)], ShareAnomaly::Skipped { partition: P, offset }),
