@@ -202,19 +202,16 @@ fn excused(history: &History, first: &Seen, until: Moment, rules: ShareRules) ->
         if event.called > until {
             continue;
         }
-        match event.operation {
-            Operation::ShareLeft { member, agent } if member == first.member && agent == first.agent => {
-                if event.called + session > first.called {
-                    return true;
-                }
-            }
+        let concerns = match event.operation {
+            Operation::ShareLeft { member, agent } => member == first.member && agent == first.agent,
             Operation::Trouble { agent, began } if agent == first.agent => {
                 in_trouble = began;
-                if event.called + session > first.called {
-                    return true;
-                }
+                true
             }
-            _ => {}
+            _ => false,
+        };
+        if concerns && event.called + session > first.called {
+            return true;
         }
     }
     in_trouble

@@ -24,11 +24,14 @@ fn said(member: u32, kind: AcknowledgeType, outcome: Verdict) -> Operation {
     Operation::ShareAcknowledged { member, partition: P, verdicts: vec![(0, kind)], outcome }
 }
 
+/// Operations with the moments of their calls, in milliseconds.
+type Timed = Vec<(u64, Operation)>;
+
 const EMPTIED: Operation = ShareEmptied { partition: P, end: 1 };
 const LETTER: Operation = ShareLetter { partition: P, offset: 0 };
 
 /// Operations at moments in milliseconds, each a millisecond long.
-fn found(operations: Vec<(u64, Operation)>) -> BTreeSet<ShareAnomaly> {
+fn found(operations: Timed) -> BTreeSet<ShareAnomaly> {
     let mut history = History::default();
     for (at, operation) in operations {
         history.push(at * MILLISECOND, (at + 1) * MILLISECOND, operation);
@@ -38,7 +41,7 @@ fn found(operations: Vec<(u64, Operation)>) -> BTreeSet<ShareAnomaly> {
 
 #[test]
 fn clean_histories_have_no_anomaly() {
-    let clean: Vec<(&str, Vec<(u64, Operation)>)> = vec![
+    let clean: Vec<(&str, Timed)> = vec![
         ("accepted", vec![(0, delivered(1, 1)), (5, said(1, Accept, Done)), (9, EMPTIED)]),
         (
             "released, then accepted by another",
@@ -80,7 +83,7 @@ fn clean_histories_have_no_anomaly() {
 #[test]
 fn every_planted_bug_is_named() {
     let offset = 0;
-    let planted: Vec<(&str, Vec<(u64, Operation)>, ShareAnomaly)> = vec![
+    let planted: Vec<(&str, Timed, ShareAnomaly)> = vec![
         (
             "two members at once",
             vec![(0, delivered(1, 1)), (9, delivered(2, 2))],
