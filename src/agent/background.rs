@@ -10,12 +10,17 @@ use uuid::Uuid;
 use crate::agent::environment::Environment;
 use crate::api::data::fetch_session::FetchSessions;
 use crate::api::services::Services;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::task::{Supervisor, TaskKind};
 use crate::config::settings::Settings;
 use crate::coordinator::group::context::GroupParts;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::Membership;
 use crate::coordinator::producer_ids::ProducerIds;
+use crate::coordinator::share::delivery::parts::DeliveryParts;
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::group::context::ShareGroupParts;
+use crate::coordinator::share::group::service::ShareGroups;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -68,7 +73,7 @@ pub fn start(
     );
     let reader = ReaderParts {
         metastore: Arc::clone(metastore),
-        tail,
+        tail: tail.clone(),
         storage: storage.clone(),
         cache,
         settings: settings.log.clone(),
@@ -84,6 +89,33 @@ pub fn start(
             metrics: metrics.clone(),
         },
     );
+    let share_groups = ShareGroups::start(
+        supervisor,
+        ShareGroupParts {
+            metastore: Arc::clone(metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            settings: settings.share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        },
+    );
+    let offsets = OffsetFinder::new(reader.clone());
+    let reader = Reader::new(reader);
+    let share_delivery = ShareDelivery::start(
+        supervisor,
+        DeliveryParts {
+            metastore: Arc::clone(metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            tail,
+            offsets: offsets.clone(),
+            settings: settings.share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        },
+    );
     expire_producers(supervisor, Arc::clone(metastore), settings.metastore.producer_id_expiration_ms);
     Services {
         cluster_id,
@@ -91,12 +123,16 @@ pub fn start(
         metastore: Arc::clone(metastore),
         membership,
         writer,
-        offsets: OffsetFinder::new(reader.clone()),
-        reader: Reader::new(reader),
+        offsets,
+        reader,
         groups,
+        share_groups,
+        share_delivery,
+        share_sessions: ShareSessions::new(usize::try_from(settings.share.sessions_max).unwrap_or(usize::MAX)),
         producer_ids: ProducerIds::new(Arc::clone(metastore)),
         fetch_sessions: FetchSessions::new(rng.clone()),
         defaults: settings.topics.clone(),
+        share: settings.share.clone(),
         log_dir: storage.location().into(),
         clock: Arc::clone(clock),
         rng: rng.clone(),

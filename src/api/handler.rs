@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::Encodable;
 
 use crate::api::services::Services;
+use crate::wire::message::ReadRequest;
 
 /// An API's key, name and the versions that are served and advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Key and versions.
     const SPEC: ApiSpec;
     /// The decoded request.
-    type Request: Decodable + Send + 'static;
-    /// The response to encode.
+    type Request: ReadRequest + Send + 'static;
+    /// The response to encode; one that always leaves encoded is only named here.
     type Response: Encodable + Send + 'static;
 
     /// Answers one request.

@@ -13,6 +13,7 @@ use crate::api::data::fetch_session::FetchSessions;
 use crate::api::dispatch::{Answer, Caller, Dispatch, Dispatcher};
 use crate::api::handler::Handler;
 use crate::api::services::Services;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::clock::{ManualClock, Timestamp};
 use crate::base::metrics::Metrics;
 use crate::base::rng::Rng;
@@ -21,10 +22,15 @@ use crate::config::broker::BrokerDefaults;
 use crate::config::coordinators::CoordinatorSettings;
 use crate::config::log::LogSettings;
 use crate::config::objects::ObjectSettings;
+use crate::config::share::ShareSettings;
 use crate::coordinator::group::context::GroupParts;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::{ClusterView, Membership};
 use crate::coordinator::producer_ids::ProducerIds;
+use crate::coordinator::share::delivery::parts::DeliveryParts;
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::group::context::ShareGroupParts;
+use crate::coordinator::share::group::service::ShareGroups;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -42,6 +48,9 @@ use crate::record::build::{BatchBuilder, BatchShape};
 
 /// The wall clock's beginning in tests.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// Share sessions that the agent keeps at most.
+pub(crate) const SHARE_SESSIONS_MAX: usize = 3;
 
 /// One agent of a cluster of two, over a metastore and a store in memory.
 pub(crate) struct Kit {
@@ -95,7 +104,7 @@ impl Kit {
         };
         let reader = ReaderParts {
             metastore: Arc::clone(&metastore),
-            tail,
+            tail: tail.clone(),
             storage: storage.clone(),
             cache: cache.clone(),
             settings: settings.clone(),
@@ -108,18 +117,44 @@ impl Kit {
             rng: rng.clone(),
             metrics: metrics.clone(),
         };
+        let share = ShareSettings::default();
+        let share_groups = ShareGroupParts {
+            metastore: Arc::clone(&metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            settings: share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
+        let offsets = OffsetFinder::new(reader.clone());
+        let reader = Reader::new(reader);
+        let share_delivery = DeliveryParts {
+            metastore: Arc::clone(&metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            tail,
+            offsets: offsets.clone(),
+            settings: share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
         let services = Arc::new(Services {
             cluster_id,
             catalog,
             metastore: Arc::clone(&metastore),
             membership,
             writer: Writer::start(&supervisor, writer),
-            offsets: OffsetFinder::new(reader.clone()),
-            reader: Reader::new(reader),
+            offsets,
+            reader,
             groups: GroupService::start(&supervisor, groups),
+            share_groups: ShareGroups::start(&supervisor, share_groups),
+            share_delivery: ShareDelivery::start(&supervisor, share_delivery),
+            share_sessions: ShareSessions::new(SHARE_SESSIONS_MAX),
             producer_ids: ProducerIds::new(Arc::clone(&metastore)),
             fetch_sessions: FetchSessions::new(rng.clone()),
             defaults,
+            share,
             log_dir: "memory:/bucket".into(),
             clock,
             rng,

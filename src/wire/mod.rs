@@ -10,7 +10,11 @@
 
 pub mod client;
 pub mod fetch_response;
+pub mod fields;
 pub mod frame;
 pub mod guard;
 pub mod header;
+pub mod message;
+pub mod pieces;
 pub mod shapes;
+pub mod share;

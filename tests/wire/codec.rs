@@ -1,10 +1,14 @@
-//! The generated codec's requests, by api key.
+//! The codecs' requests, by api key: the generated codec's, and our own where that one is behind.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{self as m, ApiKey};
 use kafka_protocol::protocol::Request;
 use towpath::wire::guard;
 use towpath::wire::header::RequestStart;
+use towpath::wire::message::{Exchange, ReadRequest};
+use towpath::wire::share::acknowledge_request::ShareAcknowledgeRequest;
+use towpath::wire::share::fetch_request::ShareFetchRequest;
+use towpath::wire::share::offsets_request::ShareOffsetsRequest;
 
 /// Reads a request as the server does: header, guard, decoder. Says whose it was.
 pub(crate) fn read_frame(mut frame: Bytes) -> Result<RequestStart, Box<dyn std::error::Error>> {
@@ -23,7 +27,7 @@ pub(crate) fn read_frame(mut frame: Bytes) -> Result<RequestStart, Box<dyn std::
     Ok(start)
 }
 
-/// What the generated codec does with one API's requests.
+/// What a codec does with one API's requests.
 #[derive(Clone, Copy)]
 pub(crate) struct Codec {
     pub(crate) key: i16,
@@ -49,6 +53,21 @@ fn recode<R: Request>(mut body: Bytes, version: i16) -> Result<Vec<u8>, String> 
     request.encode(&mut encoded, version).map_err(|error| format!("encoding: {error}"))?;
     let computed = request.compute_size(version).map_err(|error| format!("computing the size: {error}"))?;
     if computed == encoded.len() { Ok(encoded) } else { Err(format!("size {} computed as {computed}", encoded.len())) }
+}
+
+const fn own<R: Exchange + ReadRequest>() -> Codec {
+    Codec { key: R::KEY, min: R::MIN, max: R::MAX, decode: own_decode::<R>, recode: own_recode::<R> }
+}
+
+fn own_decode<R: ReadRequest>(mut body: Bytes, version: i16) -> Option<usize> {
+    R::read(&mut body, version).ok().map(|_| body.len())
+}
+
+fn own_recode<R: Exchange + ReadRequest>(mut body: Bytes, version: i16) -> Result<Vec<u8>, String> {
+    let request = R::read(&mut body, version).map_err(|error| format!("decoding: {error}"))?;
+    let mut encoded = BytesMut::new();
+    request.put(version, &mut encoded)?;
+    Ok(encoded.to_vec())
 }
 
 /// Every request that has a shape must stand here.
@@ -106,9 +125,9 @@ pub(crate) const CODECS: &[Codec] = &[
     codec::<m::DescribeTopicPartitionsRequest>(),
     codec::<m::ShareGroupHeartbeatRequest>(),
     codec::<m::ShareGroupDescribeRequest>(),
-    codec::<m::ShareFetchRequest>(),
-    codec::<m::ShareAcknowledgeRequest>(),
-    codec::<m::DescribeShareGroupOffsetsRequest>(),
+    own::<ShareFetchRequest>(),
+    own::<ShareAcknowledgeRequest>(),
+    own::<ShareOffsetsRequest>(),
     codec::<m::AlterShareGroupOffsetsRequest>(),
     codec::<m::DeleteShareGroupOffsetsRequest>(),
 ];

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! values       what crosses between these rooms and the API
+//! delivery     any agent: load documents → read batches → decide → write → answer
 //! ```
 //!
 //! *Invariants.* A record is with one member at a time unless its lock ended; what was answered as acknowledged is never
 //! delivered again; every acquisition counts once, whatever agent dies; nothing between the start offset and the end
 //! offset is forgotten. *Not here:* who may do what, sessions and versions (`api/share`).
 
+pub mod delivery;
 pub mod values;

@@ -134,6 +134,27 @@ pub struct ShareAcknowledgeAnswer {
     pub acknowledged: Vec<Result<(), Failure>>,
 }
 
+/// What a share partition's state comes to, for people and metrics. Offsets are counted, not records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharePartitionSummary {
+    /// The first offset that is not done with; `None` while nobody has fetched and the start is not decided.
+    pub start_offset: Option<Offset>,
+    /// The first offset that was never acquired.
+    pub end_offset: Option<Offset>,
+    /// Delivered before and to be delivered again, now or after their rest.
+    pub available: u64,
+    /// With members now.
+    pub acquired: u64,
+    /// Of those two, delivered more than once.
+    pub redelivered: u64,
+    /// Processed, behind something that is not done with.
+    pub acknowledged: u64,
+    /// Given up or without a record, behind something that is not done with.
+    pub archived: u64,
+    /// How long ago the oldest lock that is still held began, about.
+    pub oldest_acquired_age: Option<Duration>,
+}
+
 // ---------------------------------------------------------------- membership
 
 /// Partitions by topic.
@@ -221,4 +242,60 @@ pub struct ShareMemberDescription {
     pub subscribed: Vec<TopicName>,
     /// What it may fetch from.
     pub assignment: Assignment,
+}
+
+// ---------------------------------------------------------------- administration of offsets
+
+/// Topics by name with partitions of each: which start offsets DescribeShareGroupOffsets wants.
+pub type OffsetSelection = Vec<(TopicName, Vec<PartitionIndex>)>;
+
+/// One topic as DescribeShareGroupOffsets shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareTopicOffsets {
+    /// Its name.
+    pub topic: TopicName,
+    /// Its identity; `None` when there is no such topic.
+    pub topic_id: Option<TopicId>,
+    /// Its partitions, in the order asked for, else ascending. A failure concerns its partition alone.
+    pub partitions: Vec<(PartitionIndex, Result<ShareOffset, Failure>)>,
+}
+
+/// How far a group is with a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ShareOffset {
+    /// Everything before it is done; `None` (−1 on the wire) when the group never read the partition.
+    pub start_offset: Option<Offset>,
+    /// How many offsets are not done yet, up to the high watermark; `None` (−1) when the start is not known (KIP-1226).
+    pub lag: Option<u64>,
+}
+
+/// A topic's new start offsets, as AlterShareGroupOffsets brings them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterTopicOffsets {
+    /// Its name.
+    pub topic: TopicName,
+    /// Where each partition is to begin. −1 leaves it to `share.auto.offset.reset`.
+    pub partitions: Vec<(PartitionIndex, Offset)>,
+}
+
+/// What AlterShareGroupOffsets did to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlteredTopicOffsets {
+    /// Its name.
+    pub topic: TopicName,
+    /// Its identity; `None` when there is no such topic.
+    pub topic_id: Option<TopicId>,
+    /// One outcome per partition, in the request's order.
+    pub partitions: Vec<(PartitionIndex, Result<(), Failure>)>,
+}
+
+/// What DeleteShareGroupOffsets did to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedTopicOffsets {
+    /// Its name.
+    pub topic: TopicName,
+    /// Its identity; `None` when there is no such topic.
+    pub topic_id: Option<TopicId>,
+    /// Whether it is forgotten.
+    pub outcome: Result<(), Failure>,
 }
