@@ -21,6 +21,8 @@ use crate::coordinator::share::delivery::parts::DeliveryParts;
 use crate::coordinator::share::delivery::service::ShareDelivery;
 use crate::coordinator::share::group::context::ShareGroupParts;
 use crate::coordinator::share::group::service::ShareGroups;
+use crate::coordinator::share::letters::service::{LetterParts, Letters};
+use crate::log::append::atomic::AtomicAppend;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -56,21 +58,20 @@ pub fn start(
             settings: settings.log.clone(),
         },
     );
-    let writer = Writer::start(
-        supervisor,
-        WriterParts {
-            node: Arc::new(ArcSwap::from_pointee(node)),
-            cluster_id,
-            storage: storage.clone(),
-            metastore: Arc::clone(metastore),
-            tail: tail.clone(),
-            cache: cache.clone(),
-            settings: settings.log.clone(),
-            rng: rng.clone(),
-            metrics: metrics.clone(),
-            clock: Arc::clone(clock),
-        },
-    );
+    let writer = WriterParts {
+        node: Arc::new(ArcSwap::from_pointee(node)),
+        cluster_id,
+        storage: storage.clone(),
+        metastore: Arc::clone(metastore),
+        tail: tail.clone(),
+        cache: cache.clone(),
+        settings: settings.log.clone(),
+        rng: rng.clone(),
+        metrics: metrics.clone(),
+        clock: Arc::clone(clock),
+    };
+    let append = AtomicAppend::new(&writer);
+    let writer = Writer::start(supervisor, writer);
     let reader = ReaderParts {
         metastore: Arc::clone(metastore),
         tail: tail.clone(),
@@ -102,6 +103,15 @@ pub fn start(
     );
     let offsets = OffsetFinder::new(reader.clone());
     let reader = Reader::new(reader);
+    let letters = Letters::new(LetterParts {
+        metastore: Arc::clone(metastore),
+        catalog: catalog.clone(),
+        reader: reader.clone(),
+        append,
+        defaults: settings.topics.clone(),
+        rng: rng.clone(),
+        metrics: metrics.clone(),
+    });
     let share_delivery = ShareDelivery::start(
         supervisor,
         DeliveryParts {
@@ -111,6 +121,7 @@ pub fn start(
             reader: reader.clone(),
             tail,
             offsets: offsets.clone(),
+            letters,
             settings: settings.share.clone(),
             rng: rng.clone(),
             metrics: metrics.clone(),

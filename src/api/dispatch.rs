@@ -27,8 +27,8 @@ use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::services::Services;
 use crate::api::share::closing::Closing;
 use crate::api::share::{
-    alter_share_group_offsets, delete_share_group_offsets, describe_share_group_offsets, share_acknowledge, share_fetch,
-    share_group_describe, share_group_heartbeat,
+    alter_share_group_offsets, delete_share_group_offsets, describe_share_group_offsets, share_acknowledge,
+    share_fetch, share_group_describe, share_group_heartbeat,
 };
 use crate::api::topic::{
     alter_configs, alter_partition_reassignments, create_partitions, create_topics, delete_topics, describe_configs,

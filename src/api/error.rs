@@ -32,9 +32,10 @@ pub fn metastore_condition(error: &MetastoreError) -> Condition {
         // This agent is out: a client that refreshes its metadata finds one that is not.
         MetastoreError::Fenced { .. } => Condition::NotLeaderOrFollower,
         // Nothing was applied, and trying again may well succeed.
-        MetastoreError::Conflict { .. } | MetastoreError::Tombstoned { .. } | MetastoreError::Unavailable(_) => {
-            Condition::KafkaStorageError
-        }
+        MetastoreError::Conflict { .. }
+        | MetastoreError::Tombstoned { .. }
+        | MetastoreError::Refused { .. }
+        | MetastoreError::Unavailable(_) => Condition::KafkaStorageError,
         MetastoreError::Unknown(_) => Condition::RequestTimedOut,
         MetastoreError::Unreadable(_) => Condition::UnknownServerError,
     }

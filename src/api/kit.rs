@@ -31,6 +31,8 @@ use crate::coordinator::share::delivery::parts::DeliveryParts;
 use crate::coordinator::share::delivery::service::ShareDelivery;
 use crate::coordinator::share::group::context::ShareGroupParts;
 use crate::coordinator::share::group::service::ShareGroups;
+use crate::coordinator::share::letters::service::{LetterParts, Letters};
+use crate::log::append::atomic::AtomicAppend;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -45,6 +47,8 @@ use crate::model::node::{Endpoint, Rack};
 use crate::object::cache::RangeCache;
 use crate::object::store::ObjectStorage;
 use crate::record::build::{BatchBuilder, BatchShape};
+use crate::wire::header::RequestStart;
+use crate::wire::message::Exchange;
 
 /// The wall clock's beginning in tests.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -128,6 +132,15 @@ impl Kit {
         };
         let offsets = OffsetFinder::new(reader.clone());
         let reader = Reader::new(reader);
+        let letters = LetterParts {
+            metastore: Arc::clone(&metastore),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            append: AtomicAppend::new(&writer),
+            defaults: defaults.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
         let share_delivery = DeliveryParts {
             metastore: Arc::clone(&metastore),
             membership: membership.clone(),
@@ -135,6 +148,7 @@ impl Kit {
             reader: reader.clone(),
             tail,
             offsets: offsets.clone(),
+            letters: Letters::new(letters),
             settings: share.clone(),
             rng: rng.clone(),
             metrics: metrics.clone(),
@@ -192,6 +206,28 @@ impl Kit {
         let response = H::Response::decode(&mut frame, version).expect("a response");
         assert!(frame.is_empty(), "{api:?} version {version}: {} bytes are left", frame.len());
         response
+    }
+
+    /// A request whose codec is ours; its answer.
+    pub(crate) async fn exchange<R: Exchange>(&self, version: i16, request: &R) -> R::Response {
+        let mut frame = BytesMut::new();
+        let start = RequestStart { api_key: R::KEY, version, correlation_id: 9 };
+        start.put(R::header_versions(version).0, "test", &mut frame);
+        request.put(version, &mut frame).expect("a request of this version");
+        let dispatcher = Dispatcher::new(Arc::clone(&self.services));
+        let answer = dispatcher.dispatch(&mut self.caller.clone(), frame.freeze()).await;
+        let Answer::Frame(slices) = answer else { panic!("key {} was answered by {answer:?}", R::KEY) };
+        let mut frame = Bytes::from(slices.concat());
+        // Length, correlation id, no tagged fields.
+        let _ = frame.split_to(4 + 4 + 1);
+        let response = R::read_response(&mut frame, version).expect("a response");
+        assert!(frame.is_empty(), "key {} version {version}: {} bytes are left", R::KEY, frame.len());
+        response
+    }
+
+    /// The connection of all requests closes.
+    pub(crate) fn hang_up(&self) {
+        Dispatcher::new(Arc::clone(&self.services)).closed(self.caller.connection_id);
     }
 
     /// A request; what becomes of it.

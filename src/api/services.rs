@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::api::data::fetch_session::FetchSessions;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
-use crate::api::share::share_session::ShareSessions;
 use crate::config::broker::BrokerDefaults;
 use crate::config::share::ShareSettings;
 use crate::coordinator::group::service::GroupService;

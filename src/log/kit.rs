@@ -24,6 +24,7 @@ use crate::base::task::Supervisor;
 use crate::config::log::LogSettings;
 use crate::config::objects::ObjectSettings;
 use crate::config::topic::{TimestampType, TopicConfig};
+use crate::log::append::atomic::AtomicAppend;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::values::{AppendOutcome, AppendRequest, Appended, PartitionAppend};
 use crate::log::append::writer::Writer;
@@ -326,6 +327,7 @@ pub(crate) struct Agent {
     pub storage: ObjectStorage,
     pub tail: Tail,
     pub writer: Writer,
+    pub atomic: AtomicAppend,
     pub reader: Reader,
     pub offsets: OffsetFinder,
 }
@@ -385,24 +387,23 @@ impl World {
             settings: settings.clone(),
         };
         FeedFollower::start(&supervisor, feed);
-        let writer = Writer::start(
-            &supervisor,
-            WriterParts {
-                node: Arc::clone(&node),
-                cluster_id: Uuid::from_u128(5),
-                storage: storage.clone(),
-                metastore: Arc::clone(&metastore),
-                tail: tail.clone(),
-                cache: cache.clone(),
-                settings: settings.clone(),
-                rng,
-                metrics,
-                clock: Arc::<ManualClock>::clone(&self.clock) as Arc<dyn Clock>,
-            },
-        );
+        let parts = WriterParts {
+            node: Arc::clone(&node),
+            cluster_id: Uuid::from_u128(5),
+            storage: storage.clone(),
+            metastore: Arc::clone(&metastore),
+            tail: tail.clone(),
+            cache: cache.clone(),
+            settings: settings.clone(),
+            rng,
+            metrics,
+            clock: Arc::<ManualClock>::clone(&self.clock) as Arc<dyn Clock>,
+        };
+        let atomic = AtomicAppend::new(&parts);
+        let writer = Writer::start(&supervisor, parts);
         let parts = ReaderParts { metastore, tail: tail.clone(), storage: storage.clone(), cache, settings };
         let offsets = OffsetFinder::new(parts.clone());
-        Agent { supervisor, node, storage, tail, writer, reader: Reader::new(parts), offsets }
+        Agent { supervisor, node, storage, tail, writer, atomic, reader: Reader::new(parts), offsets }
     }
 
     pub(crate) fn partition(&self, index: i32) -> TopicIdPartition {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::ApiVersionsResponse;
+use kafka_protocol::protocol::Decodable;
 
 use super::*;
 use crate::wire::message::Exchange;

@@ -117,11 +117,7 @@ mod tests {
     fn listings() -> Vec<Listing> {
         let listing = |id: &str, state| GroupListing { group_id: id.into(), protocol_type: "consumer".into(), state };
         let share = ShareGroupListing { group_id: "s".into(), state: ShareGroupState::Stable };
-        vec![
-            of_classic(listing("a", GroupState::Empty)),
-            of_classic(listing("b", GroupState::Stable)),
-            of_share(share),
-        ]
+        vec![of_classic(listing("a", GroupState::Empty)), of_classic(listing("b", GroupState::Stable)), of_share(share)]
     }
 
     #[test]

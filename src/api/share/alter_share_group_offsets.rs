@@ -14,7 +14,7 @@ use kafka_protocol::messages::alter_share_group_offsets_request::AlterShareGroup
 use kafka_protocol::messages::alter_share_group_offsets_response::{
     AlterShareGroupOffsetsResponsePartition as AnsweredPartition, AlterShareGroupOffsetsResponseTopic as AnsweredTopic,
 };
-use kafka_protocol::messages::{ApiKey, AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse};
+use kafka_protocol::messages::{AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, ApiKey};
 
 use crate::api::error::code;
 use crate::api::group::names;
@@ -62,10 +62,7 @@ fn values_from(topic: &AskedTopic) -> Option<AlterTopicOffsets> {
     let partitions = topic.partitions.iter();
     let partitions =
         partitions.map(|partition| (PartitionIndex(partition.partition_index), Offset(partition.start_offset)));
-    Some(AlterTopicOffsets {
-        topic: TopicName::new(topic.topic_name.as_str()).ok()?,
-        partitions: partitions.collect(),
-    })
+    Some(AlterTopicOffsets { topic: TopicName::new(topic.topic_name.as_str()).ok()?, partitions: partitions.collect() })
 }
 
 fn answered_topic(topic: AlteredTopicOffsets) -> AnsweredTopic {
@@ -89,8 +86,6 @@ fn answered_partition(index: i32, outcome: Result<(), Failure>) -> AnsweredParti
     let answer = AnsweredPartition::default().with_partition_index(index);
     match outcome {
         Ok(()) => answer,
-        Err(failure) => {
-            answer.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message)))
-        }
+        Err(failure) => answer.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message))),
     }
 }

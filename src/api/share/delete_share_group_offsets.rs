@@ -65,8 +65,6 @@ fn answered_topic(topic: DeletedTopicOffsets) -> AnsweredTopic {
 fn answered(answer: AnsweredTopic, outcome: Result<(), Failure>) -> AnsweredTopic {
     match outcome {
         Ok(()) => answer,
-        Err(failure) => {
-            answer.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message)))
-        }
+        Err(failure) => answer.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message))),
     }
 }

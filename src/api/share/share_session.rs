@@ -166,7 +166,8 @@ impl Table {
     fn open(&mut self, connection_id: u64, key: &SessionKey, request: SessionRequest) -> Result<Plan, Failure> {
         // What the member holds stays with it: it opens a new session because it lost count, not because it is gone.
         self.remove(key);
-        if self.sessions.len() >= self.sessions_max || self.partition_count + request.partitions.len() > PARTITIONS_MAX {
+        if self.sessions.len() >= self.sessions_max || self.partition_count + request.partitions.len() > PARTITIONS_MAX
+        {
             let sentence = format!("the agent keeps {} share sessions and has no room for more", self.sessions.len());
             return Err(Failure::new(Condition::ShareSessionLimitReached, sentence));
         }

@@ -13,12 +13,13 @@ use crate::base::rng::Rng;
 use crate::base::task::Supervisor;
 use crate::config::coordinators::CoordinatorSettings;
 use crate::coordinator::group::command::Command;
-use crate::coordinator::group::values::{GroupListing, Moment, Now};
+use crate::coordinator::group::values::{GroupListing, Moment, Now, OTHER_KIND};
 use crate::coordinator::metastore_time::MetastoreTime;
 use crate::coordinator::placement::Membership;
 use crate::metastore::cached::CatalogCache;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::store::Metastore;
+use crate::metastore::values::DocumentKind;
 use crate::model::error::Condition;
 use crate::model::group::GroupId;
 
@@ -222,10 +223,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[must_use]
 pub fn condition_of(error: &MetastoreError) -> Condition {
     match error {
+        MetastoreError::Conflict { key } if key.kind == DocumentKind::ShareGroup => OTHER_KIND,
         MetastoreError::Conflict { .. } | MetastoreError::Fenced { .. } => Condition::NotCoordinator,
         MetastoreError::Unavailable(_) | MetastoreError::Unknown(_) | MetastoreError::Unreadable(_) => {
             Condition::CoordinatorNotAvailable
         }
-        MetastoreError::Tombstoned { .. } => Condition::UnknownServerError,
+        MetastoreError::Tombstoned { .. } | MetastoreError::Refused { .. } => Condition::UnknownServerError,
     }
 }

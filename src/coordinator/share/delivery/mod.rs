@@ -26,5 +26,24 @@
 //! *Not here:* the rules of a share partition (`share/partition`), sessions and versions (`api/share`), who is in the
 //! group (`share/group`), what a dead letter looks like (`share/letters`).
 
+mod begin;
+mod board;
+mod cache;
+mod context;
+mod counters;
+mod fetching;
+mod job;
+mod lane;
+mod living;
+mod look;
 pub mod parts;
+mod read;
+mod round;
+mod seat;
 pub mod service;
+mod store;
+mod submit;
+mod take;
+mod topics;
+mod watch;
+mod work;

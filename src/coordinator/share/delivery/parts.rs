@@ -6,6 +6,7 @@ use crate::base::metrics::Metrics;
 use crate::base::rng::Rng;
 use crate::config::share::ShareSettings;
 use crate::coordinator::placement::Membership;
+use crate::coordinator::share::letters::service::Letters;
 use crate::log::fetch::reader::Reader;
 use crate::log::offsets::OffsetFinder;
 use crate::log::tail::Tail;
@@ -26,6 +27,8 @@ pub struct DeliveryParts {
     pub tail: Tail,
     /// Finds where a group begins.
     pub offsets: OffsetFinder,
+    /// Writes what is given up.
+    pub letters: Letters,
     /// What holds where a group's configuration says nothing.
     pub settings: ShareSettings,
     /// For pauses between attempts.

@@ -34,7 +34,7 @@ impl Shard {
     /// `NonEmptyGroup` while somebody is in it, else when it can not be stored. What was stored by then stays.
     pub async fn alter_offsets(&mut self, topics: Vec<AlterTopicOffsets>) -> Result<Vec<AlteredTopicOffsets>, Failure> {
         self.without_members()?;
-        let catalog = self.catalog_with(topics.iter().map(|topic| &topic.topic)).await?;
+        let catalog = self.catalog().await?;
         let mut starts = Starts::new();
         let judged = topics.into_iter().map(|topic| judge(topic, &catalog, &mut starts)).collect();
         let starts: Vec<_> = starts.into_iter().collect();
@@ -56,7 +56,7 @@ impl Shard {
     pub async fn delete_offsets(&mut self, topics: Vec<TopicName>) -> Result<Vec<DeletedTopicOffsets>, Failure> {
         self.existing()?;
         self.without_members()?;
-        let catalog = self.catalog_with(topics.iter()).await?;
+        let catalog = self.catalog().await?;
         let mut deleted = Vec::with_capacity(topics.len());
         for topic in topics {
             let topic_id = catalog.topics.get(&topic).map(|record| record.topic_id);
@@ -135,13 +135,10 @@ impl Shard {
         }
     }
 
-    async fn catalog_with(&self, mut names: impl Iterator<Item = &TopicName>) -> Result<Arc<CatalogSnapshot>, Failure> {
-        let cache = &self.context.parts.catalog;
-        let catalog = cache.snapshot();
-        if names.all(|name| catalog.topics.contains_key(name)) {
-            return Ok(catalog);
-        }
-        cache.refresh().await.map_err(|error| failure_of(condition_of(&error)))
+    /// The catalog as it is now: an administrator may just have changed it through another agent.
+    async fn catalog(&self) -> Result<Arc<CatalogSnapshot>, Failure> {
+        let catalog = self.context.parts.catalog.refresh().await;
+        catalog.map_err(|error| failure_of(condition_of(&error)))
     }
 }
 

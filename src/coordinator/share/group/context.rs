@@ -153,6 +153,6 @@ pub fn condition_of(error: &MetastoreError) -> Condition {
         MetastoreError::Unavailable(_) | MetastoreError::Unknown(_) | MetastoreError::Unreadable(_) => {
             Condition::CoordinatorNotAvailable
         }
-        MetastoreError::Tombstoned { .. } => Condition::UnknownServerError,
+        MetastoreError::Tombstoned { .. } | MetastoreError::Refused { .. } => Condition::UnknownServerError,
     }
 }

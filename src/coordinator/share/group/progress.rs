@@ -14,8 +14,8 @@ use crate::model::error::{Condition, Failure};
 use crate::model::group::GroupId;
 use crate::model::topic::{PartitionIndex, TopicIdPartition, TopicName};
 
-/// How many documents one page of a listing holds.
-const PAGE_DOCUMENTS_MAX: u32 = 1_000;
+/// How many documents one page of a listing holds: each may hold kilobytes.
+const PAGE_DOCUMENTS_MAX: u32 = 250;
 
 /// How far a group is with a partition: what its document says, if it can be read.
 type Found = BTreeMap<TopicIdPartition, Result<StoredPartition, Failure>>;
@@ -30,13 +30,17 @@ pub async fn describe(
     group_id: &GroupId,
     wanted: Option<OffsetSelection>,
 ) -> Result<Vec<ShareTopicOffsets>, Failure> {
-    let found = match &wanted {
-        None => list(parts, group_id).await,
-        Some(wanted) => get(parts, group_id, wanted).await,
+    let (found, catalog) = match &wanted {
+        None => {
+            let found = list(parts, group_id).await.map_err(refused)?;
+            // Read after the documents: a topic that is not in it was deleted.
+            (found, parts.catalog.refresh().await.map_err(refused)?)
+        }
+        Some(wanted) => {
+            let catalog = parts.catalog.refresh().await.map_err(refused)?;
+            (get(parts, group_id, wanted, &catalog).await.map_err(refused)?, catalog)
+        }
     };
-    let found = found.map_err(refused)?;
-    // Read after the documents: a topic that is not in it was deleted.
-    let catalog = parts.catalog.refresh().await.map_err(refused)?;
     let progress = progress(parts, found).await;
     let describe = |(topic, partitions): (TopicName, Vec<PartitionIndex>)| {
         let topic_id = catalog.topics.get(&topic).map(|record| record.topic_id);
@@ -72,12 +76,12 @@ async fn list(parts: &ShareGroupParts, group_id: &GroupId) -> Result<Found, Meta
     }
 }
 
-async fn get(parts: &ShareGroupParts, group_id: &GroupId, wanted: &OffsetSelection) -> Result<Found, MetastoreError> {
-    let names = wanted.iter().map(|(topic, _)| topic);
-    let mut catalog = parts.catalog.snapshot();
-    if !names.clone().all(|name| catalog.topics.contains_key(name)) {
-        catalog = parts.catalog.refresh().await?;
-    }
+async fn get(
+    parts: &ShareGroupParts,
+    group_id: &GroupId,
+    wanted: &OffsetSelection,
+    catalog: &CatalogSnapshot,
+) -> Result<Found, MetastoreError> {
     let partitions: Vec<_> = wanted
         .iter()
         .filter_map(|(topic, indexes)| Some((catalog.topics.get(topic)?.topic_id, indexes)))
