@@ -184,13 +184,16 @@ pub async fn run(context: &mut Context, args: &ShareArgs) -> Result<()> {
     context.printer.object(&report, ShareReport::draw)
 }
 
-/// A member of its own connections. Its first polls join the group and open its sessions.
+/// A member with connections of its own, joined.
 async fn join(context: &Context, cluster: &Cluster, group: &str, args: &ShareArgs) -> Result<ShareConsumer> {
     let bootstrap = cluster.any().address();
     let own = Cluster::connect(&context.supervisor, &context.rng, bootstrap, "towpath-bench").await?;
     let member = ShareMember { group: group.to_owned(), id: context.rng.uuid().to_string() };
     let tuning = ShareTuning { records_max: args.max_poll_records, wait_max_ms: 500, is_strict: false };
-    ShareConsumer::start(Arc::new(own), member, std::slice::from_ref(&args.topic), tuning).await
+    let topics = std::slice::from_ref(&args.topic);
+    let mut consumer = ShareConsumer::start(Arc::new(own), member, topics, tuning).await?;
+    consumer.join().await?;
+    Ok(consumer)
 }
 
 /// The group was made for this measurement only.

@@ -84,7 +84,7 @@ impl std::fmt::Debug for ShareConsumer {
 }
 
 impl ShareConsumer {
-    /// A member that joins with its first poll.
+    /// A member that joins with [`ShareConsumer::join`] or its first poll.
     ///
     /// # Errors
     /// When a topic can not be used.
@@ -114,10 +114,18 @@ impl ShareConsumer {
         Ok(consumer)
     }
 
+    /// Joins the group without fetching.
+    ///
+    /// # Errors
+    /// When the group can not be joined.
+    pub async fn join(&mut self) -> Result<()> {
+        self.membership.heartbeat().await.map(drop)
+    }
+
     /// Waits for records or for answers to acknowledgements, at most as long as the tuning says. Also keeps the
     /// membership alive, so it must be called every few seconds.
     ///
-    /// Cancelling it loses nothing: requests on their way go on.
+    /// Cancelling it loses no request on its way; a delivery that it had not answered yet goes back with the session.
     ///
     /// # Errors
     /// When the group or a topic can not be read, or a broker stays away.
@@ -214,7 +222,7 @@ impl ShareConsumer {
                 by_leader.entry(broker.address.clone()).or_default().insert(*key);
             }
         }
-        let idle = self.sessions.iter().filter(|(_, session)| session.is_open() || !session.pending.is_empty());
+        let idle = self.sessions.iter().filter(|(_, session)| session.has_news());
         let addresses: BTreeSet<String> = idle.map(|(at, _)| at.clone()).chain(by_leader.keys().cloned()).collect();
         for address in addresses {
             if self.busy.contains(&address) {

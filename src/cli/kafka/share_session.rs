@@ -75,6 +75,12 @@ impl ShareSession {
         self.numbers.epoch > 0
     }
 
+    /// Whether the broker must be told something even where nothing of it is wanted.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.is_open() && !(self.pending.is_empty() && self.numbers.known.is_empty())
+    }
+
     /// The next fetch, of exactly the partitions `wanted`; it carries what is pending.
     pub fn fetch(
         &mut self,
