@@ -280,6 +280,96 @@ fn bench_measures_what_it_sent() {
 }
 
 #[test]
+fn share_groups_are_consumed_shown_moved_and_configured() {
+    let dev = Dev::start(&[]);
+    let http = dev.addresses["http"].as_str().expect("an address").to_owned();
+    stdout(&dev.run(&["topic", "create", "jobs"]));
+    let lines: String = (0..20).map(|number| format!("job-{number}\n")).collect();
+    dev.produce(&["jobs"], lines.as_bytes());
+
+    stdout(&dev.run(&["share", "config", "crew", "--set", "share.auto.offset.reset=earliest"]));
+    let config = json(&dev.run(&["share", "config", "crew", "--json"]));
+    let reset = config.as_array().unwrap().iter().find(|row| row["name"] == "share.auto.offset.reset").unwrap();
+    assert_eq!((reset["value"].as_str(), reset["source"].as_str()), (Some("earliest"), Some("group")));
+    assert!(config.as_array().unwrap().iter().all(|row| row["doc"].as_str().is_some_and(|doc| !doc.is_empty())));
+    assert_eq!(dev.run(&["share", "config", "crew", "--set", "share.no.such=1"]).status.code(), Some(1));
+
+    let consume = |more: &[&str]| {
+        let arguments = [&["share", "consume", "jobs", "-g", "crew", "--timeout-ms", "60000"], more].concat();
+        stdout(&dev.run(&arguments))
+    };
+    let first = consume(&["--max-messages", "5"]);
+    assert_eq!(first, lines.lines().take(5).map(|line| format!("{line}\n")).collect::<String>());
+    let given_back = consume(&["--max-messages", "2", "--release", "--json"]);
+    let offsets: Vec<Value> = given_back.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((offsets[0]["offset"].as_i64(), offsets[1]["offset"].as_i64()), (Some(5), Some(6)));
+
+    assert_eq!(json(&dev.run(&["share", "list", "--json"]))[0]["group"], "crew");
+    assert_eq!(json(&dev.run(&["share", "list", "--json", "--state", "Stable"])), Value::Array(Vec::new()));
+    let described = json(&dev.run(&["share", "describe", "crew", "--json", "--http", &http]));
+    assert_eq!((described[0]["start_offset"].as_i64(), described[0]["lag"].as_i64()), (Some(5), Some(15)));
+    assert_eq!(described[0]["in_flight"].as_i64(), Some(0), "all was acknowledged or given back: {described}");
+    let described = stdout(&dev.run(&["share", "describe", "crew", "--http", "none"]));
+    assert!(described.contains("IN-FLIGHT") && described.contains("--http none asks no agent"), "{described}");
+    assert!(stdout(&dev.run(&["share", "describe", "crew", "--state"])).contains("Empty"));
+    let peeked = json(&dev.run(&["share", "peek", "crew", "jobs", "-c", "1", "--json", "--http", &http]));
+    assert_eq!((peeked[0]["offset"].as_i64(), peeked[0]["value"].as_str()), (Some(5), Some("job-5")));
+
+    assert_eq!(consume(&["-c", "15"]).lines().count(), 15);
+    let planned = json(&dev.run(&["share", "reset", "crew", "--to-earliest", "--all-topics", "--json"]));
+    assert_eq!(planned[0]["new_offset"].as_i64(), Some(0));
+    let described = json(&dev.run(&["share", "describe", "crew", "--json", "--http", "none"]));
+    assert_eq!(described[0]["start_offset"].as_i64(), Some(20), "a plan moves nothing");
+    stdout(&dev.run(&["share", "reset", "crew", "--to-offset", "18", "--topic", "jobs", "--execute"]));
+    assert_eq!(consume(&["-c", "2"]), "job-18\njob-19\n");
+    assert!(stdout(&dev.run(&["share", "release", "crew", "--execute"])).contains("jobs"));
+    assert_eq!(dev.run(&["share", "describe", "nobody"]).status.code(), Some(1));
+}
+
+#[test]
+fn dead_letters_go_back_once() {
+    let dev = Dev::start(&[]);
+    stdout(&dev.run(&["topic", "create", "jobs"]));
+    stdout(&dev.run(&["topic", "create", "dlq.crew", "-c", "errors.deadletterqueue.group.enable=true"]));
+    let set = ["share.auto.offset.reset=earliest", "errors.deadletterqueue.topic.name=dlq.crew"];
+    let set = [&["share", "config", "crew", "--set"], &set[..], &["errors.deadletterqueue.copy.record.enable=true"]];
+    stdout(&dev.run(&set.concat()));
+    dev.produce(&["jobs", "-K", ":", "-H", "source=test"], b"a:one\nb:two\nc:three\n");
+    let consume = |more: &[&str]| {
+        let arguments = [&["share", "consume", "jobs", "-g", "crew", "--timeout-ms", "60000"], more].concat();
+        stdout(&dev.run(&arguments))
+    };
+    assert_eq!(consume(&["-c", "2", "--reject"]), "one\ntwo\n");
+    assert_eq!(consume(&["-c", "1"]), "three\n");
+
+    let redrive =
+        |more: &[&str]| json(&dev.run(&[&["share", "redrive", "crew", "--from", "dlq.crew", "--json"], more].concat()));
+    assert_eq!(redrive(&["--dry-run"])["redriven"]["jobs"].as_u64(), Some(2));
+    assert_eq!(redrive(&["--max", "1"])["redriven"]["jobs"].as_u64(), Some(1));
+    assert_eq!(redrive(&[])["redriven"]["jobs"].as_u64(), Some(1));
+    assert_eq!(redrive(&[])["redriven"], serde_json::json!({}), "what was redriven is not redriven again");
+    assert_eq!(consume(&["-c", "2", "-f", "%k:%v %h\\n"]), "a:one source=test\nb:two source=test\n");
+}
+
+#[test]
+fn bench_counts_lost_and_doubled_deliveries() {
+    let dev = Dev::start(&[]);
+    for ack in ["implicit", "explicit"] {
+        let arguments = ["bench", "share", "--json", "--rate", "200", "--seconds", "2", "--ack", ack];
+        let report = json(&dev.run(&arguments));
+        let count = |name: &str| report[name].as_u64();
+        assert_eq!(
+            (count("produced"), count("records"), count("accepted")),
+            (Some(400), Some(400), Some(400)),
+            "{report}"
+        );
+        assert_eq!((count("lost"), count("doubled"), count("errors")), (Some(0), Some(0), Some(0)), "{report}");
+        assert!(report["latency"]["p50_ms"].as_f64().unwrap() > 0.0, "{report}");
+    }
+    assert_eq!(json(&dev.run(&["share", "list", "--json"])), Value::Array(Vec::new()), "its groups are gone");
+}
+
+#[test]
 fn doctor_examines_a_folder() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = format!("file://{}/store", folder.path().display());

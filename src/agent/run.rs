@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tracing::info;
+use uuid::Uuid;
 
 use crate::agent::core::{Core, CoreError};
 use crate::agent::environment::Environment;
@@ -17,10 +18,15 @@ use crate::base::task::Supervisor;
 use crate::config::settings::Settings;
 use crate::console::health::Health;
 use crate::console::http::{self, ConsoleState};
+use crate::console::share::{SharePartitionPage, ShareView};
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::values::SharePartitionSummary;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::open::{Surroundings, open};
 use crate::metastore::store::Metastore;
+use crate::model::group::GroupId;
 use crate::model::node::{NodeId, Rack};
+use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition};
 use crate::object::key::METASTORE_FOLDER;
 use crate::object::meter::Purpose;
 use crate::object::open::OpenError;
@@ -163,6 +169,43 @@ fn health(settings: &Settings, storage: &ObjectStorage, metastore: Arc<dyn Metas
     Health::new(vec![("store", Arc::new(store)), ("metastore", Arc::new(metadata))], timeout)
 }
 
+/// Any agent can look at any group: the states are stored.
+fn share_view(delivery: ShareDelivery) -> ShareView {
+    ShareView(Arc::new(move |group, keys: Vec<(Uuid, i32)>| {
+        let delivery = delivery.clone();
+        async move {
+            let partition = |(topic_id, partition): &(Uuid, i32)| TopicIdPartition {
+                topic_id: TopicId(*topic_id),
+                partition: PartitionIndex(*partition),
+            };
+            let partitions = keys.iter().map(partition).collect();
+            let group_id = GroupId(group.into());
+            let found = delivery.inspect(&group_id, partitions).await;
+            let found =
+                found.map_err(|condition| format!("share group '{group_id}' can not be looked at: {condition:?}\n"))?;
+            let page = |((topic_id, partition), summary): ((Uuid, i32), Option<SharePartitionSummary>)| {
+                let summary = summary?;
+                Some(SharePartitionPage {
+                    topic_id,
+                    partition,
+                    start_offset: summary.start_offset.map(|offset| offset.0),
+                    end_offset: summary.end_offset.map(|offset| offset.0),
+                    available: summary.available,
+                    in_flight: summary.acquired,
+                    redelivered: summary.redelivered,
+                    acknowledged: summary.acknowledged,
+                    archived: summary.archived,
+                    oldest_age_ms: summary
+                        .oldest_acquired_age
+                        .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+                })
+            };
+            Ok(keys.into_iter().zip(found).filter_map(page).collect())
+        }
+        .boxed()
+    }))
+}
+
 async fn start_http(
     settings: &Settings,
     core: &Core,
@@ -170,7 +213,8 @@ async fn start_http(
     health: &Health,
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(address) = settings.console.listen() else { return Ok(None) };
-    let state = ConsoleState { metrics: metrics.clone(), health: health.clone() };
+    let share = share_view(core.services().share_delivery.clone());
+    let state = ConsoleState { metrics: metrics.clone(), health: health.clone(), share };
     match http::start(core.supervisor(), address, state).await {
         Ok(bound) => Ok(Some(bound)),
         Err(reason) => Err(StartError::Http { address: address.to_owned(), reason }),

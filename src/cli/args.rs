@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::cli::bench::run::BenchArgs;
 use crate::cli::demo::run::DemoArgs;
 use crate::cli::doctor::run::DoctorArgs;
-use crate::cli::{agent, config_show, consume, dev, group, produce, topic};
+use crate::cli::{agent, config_show, consume, dev, group, produce, share, topic};
 
 /// A diskless, Kafka-compatible broker: agents without disks, one bucket, one small metastore.
 #[derive(Debug, Parser)]
@@ -36,6 +36,9 @@ pub enum Command {
     /// List, describe, delete and reset groups
     #[command(subcommand)]
     Group(GroupCommand),
+    /// List, describe, consume, reset and configure share groups (queues), and redrive their dead letters
+    #[command(subcommand)]
+    Share(ShareCommand),
     /// Read records from standard input, one a line, and produce them
     Produce(produce::ProduceArgs),
     /// Print records of topics
@@ -77,6 +80,27 @@ pub enum GroupCommand {
     Reset(group::reset::ResetArgs),
 }
 
+/// What to do with share groups.
+#[derive(Debug, Subcommand)]
+pub enum ShareCommand {
+    /// List share groups
+    List(share::list::ListArgs),
+    /// Show a share group's offsets and lag, its members, or its state
+    Describe(share::describe::DescribeArgs),
+    /// Print records as a member of a share group; each is accepted once it is printed
+    Consume(share::consume::ConsumeArgs),
+    /// Show the records at a share group's start offsets, without taking them
+    Peek(share::peek::PeekArgs),
+    /// End the locks of a group that has no members, now
+    Release(share::release::ReleaseArgs),
+    /// Produce the records of dead letters again, to the topics they came from
+    Redrive(share::redrive::RedriveArgs),
+    /// Move a share group that has no members
+    Reset(share::reset::ResetArgs),
+    /// Show a share group's configurations, or change them
+    Config(share::config::ConfigArgs),
+}
+
 /// What to do with settings.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -110,6 +134,15 @@ mod tests {
             "towpath produce logs -K : -z zstd -H a=b",
             "towpath consume logs -o -5 -e -c 10 -f %k:%v\\n",
             "towpath consume logs orders -g readers --json",
+            "towpath share list --state Empty,Stable",
+            "towpath share describe crew --members --verbose",
+            "towpath share consume orders -g crew --reject --max-messages 3 --timeout-ms 500",
+            "towpath share peek crew orders -c 3 --http none",
+            "towpath share release crew --execute",
+            "towpath share redrive crew --from dlq.crew --to orders --max 5 --dry-run",
+            "towpath share reset crew --to-datetime 2026-01-31T12:00:00 --all-topics --execute",
+            "towpath share config crew --set a=b c=d --unset e",
+            "towpath bench share --rate max --ack explicit --seconds 5",
             "towpath doctor --store file:///tmp/x",
             "towpath bench produce --rate 1MiB --seconds 5",
             "towpath bench consume --topic logs",
@@ -133,6 +166,12 @@ mod tests {
             "towpath consume logs -p 1 -g readers",
             "towpath consume logs -o sometime",
             "towpath bench produce --rate fast",
+            "towpath bench share --rate fast",
+            "towpath share reset crew --all-topics",
+            "towpath share reset crew --to-latest --to-earliest --all-topics",
+            "towpath share reset crew --to-latest",
+            "towpath share consume orders --reject --release",
+            "towpath share describe crew --members --state",
         ];
         for line in lines {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

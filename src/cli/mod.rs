@@ -22,6 +22,7 @@ pub mod output;
 pub mod produce;
 pub mod run;
 pub mod settings_args;
+pub mod share;
 pub mod signal;
 pub mod topic;
 pub mod workspace;

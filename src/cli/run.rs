@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::args::{Cli, Command, ConfigCommand, GroupCommand, TopicCommand};
+use crate::cli::args::{Cli, Command, ConfigCommand, GroupCommand, ShareCommand, TopicCommand};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Result};
 use crate::cli::logging::{Audience, start as start_logging};
-use crate::cli::{agent, bench, config_show, consume, demo, dev, doctor, group, produce, topic};
+use crate::cli::{agent, bench, config_show, consume, demo, dev, doctor, group, produce, share, topic};
 
 /// Parses, runs, and says how it went.
 #[must_use]
@@ -74,10 +74,24 @@ async fn dispatch(context: &mut Context, command: &Command) -> Result<()> {
         Command::Group(GroupCommand::Describe(args)) => group::describe::run(context, args).await,
         Command::Group(GroupCommand::Delete(args)) => group::delete::run(context, args).await,
         Command::Group(GroupCommand::Reset(args)) => group::reset::run(context, args).await,
+        Command::Share(command) => dispatch_share(context, command).await,
         Command::Produce(args) => produce::run(context, args).await,
         Command::Consume(args) => consume::run(context, args).await,
         Command::Doctor(args) => doctor::run::run(context, args).await,
         Command::Bench(args) => bench::run::run(context, args).await,
         Command::Config(ConfigCommand::Show(args)) => config_show::run(context, args),
+    }
+}
+
+async fn dispatch_share(context: &mut Context, command: &ShareCommand) -> Result<()> {
+    match command {
+        ShareCommand::List(args) => share::list::run(context, args).await,
+        ShareCommand::Describe(args) => share::describe::run(context, args).await,
+        ShareCommand::Consume(args) => share::consume::run(context, args).await,
+        ShareCommand::Peek(args) => share::peek::run(context, args).await,
+        ShareCommand::Release(args) => share::release::run(context, args).await,
+        ShareCommand::Redrive(args) => share::redrive::run(context, args).await,
+        ShareCommand::Reset(args) => share::reset::run(context, args).await,
+        ShareCommand::Config(args) => share::config::run(context, args).await,
     }
 }

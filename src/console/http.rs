@@ -1,7 +1,7 @@
-//! The HTTP listener: `/metrics`, `/livez`, `/readyz`.
+//! The HTTP listener: `/metrics`, `/livez`, `/readyz`, `/api/share-groups/{group}`.
 //!
 //! `/livez` answers as long as the process runs its tasks; `/readyz` asks the object store and the metastore, and
-//! is 503 with a JSON body that says which part is not ready. Neither is authenticated: see `[console]`.
+//! is 503 with a JSON body that says which part is not ready. None is authenticated: see `[console]`.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::base::metrics::Metrics;
 use crate::base::task::{Supervisor, TaskKind};
 use crate::console::health::Health;
+use crate::console::share::{self, ShareView};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -25,6 +26,8 @@ pub struct ConsoleState {
     pub metrics: Metrics,
     /// What readiness depends on.
     pub health: Health,
+    /// The state of share partitions.
+    pub share: ShareView,
 }
 
 /// Binds `listen` (`host:port`; port 0 takes any) and serves until the telemetry phase stops. Answers the address
@@ -55,6 +58,7 @@ fn router(state: ConsoleState) -> Router {
         .route("/metrics", get(metrics))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
+        .route("/api/share-groups/{group}", get(share::page))
         .with_state(state)
 }
 
@@ -74,11 +78,13 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use futures::FutureExt;
     use prometheus_client::metrics::counter::Counter;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::*;
+    use crate::console::share::SharePartitionPage;
 
     async fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -96,7 +102,12 @@ mod tests {
         let counter: Counter = metrics.register("objects_put", "Objects written", Counter::default());
         counter.inc();
         let health = Health::new(vec![("store", Arc::new(|| Box::pin(async { Ok(()) })))], Duration::from_secs(1));
-        let state = ConsoleState { metrics, health: health.clone() };
+        let look = |group: String, partitions: Vec<(uuid::Uuid, i32)>| {
+            let page = |(topic_id, partition)| SharePartitionPage { topic_id, partition, ..Default::default() };
+            let found = (group == "a/b").then(|| partitions.into_iter().map(page).collect());
+            async move { found.ok_or_else(|| "no such group".to_owned()) }.boxed()
+        };
+        let state = ConsoleState { metrics, health: health.clone(), share: ShareView(Arc::new(look)) };
         let address = start(&supervisor, "127.0.0.1:0", state).await.unwrap();
 
         let answer = get(address, "/metrics").await;
@@ -104,6 +115,11 @@ mod tests {
         assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let answer = get(address, "/readyz").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""store":"ok""#), "{answer}");
+
+        let answer = get(address, &format!("/api/share-groups/a%2Fb?partitions={}/4", uuid::Uuid::nil())).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""partition":4"#), "{answer}");
+        let answer = get(address, "/api/share-groups/c?partitions=").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no such group"), "{answer}");
 
         health.start_draining();
         let answer = get(address, "/readyz").await;

@@ -60,7 +60,7 @@ def test_api_versions(connection, version):
     # Kafka 4's minimums exactly, or old clients lose features; Produce is listed from 0 (KAFKA-18659).
     expected = {0: 0, 1: 4, 2: 1, 3: 0, 8: 2, 9: 1, 10: 0, 11: 0, 12: 0, 13: 0, 14: 0, 15: 0, 16: 0, 18: 0, 19: 2,
                 20: 1, 21: 0, 22: 0, 23: 2, 32: 1, 33: 0, 35: 1, 37: 0, 42: 0, 43: 0, 44: 0, 45: 0, 46: 0, 47: 0, 48: 0, 49: 0,
-                29: 1, 30: 1, 31: 1, 60: 0, 75: 0}
+                29: 1, 30: 1, 31: 1, 60: 0, 75: 0, 76: 1, 77: 1, 78: 1, 79: 1, 90: 0, 91: 0, 92: 0}
     assert {key: ranges[key][0] for key in expected} == expected
 
 

@@ -10,9 +10,12 @@
 
 pub mod consume;
 pub mod e2e;
+pub mod ledger;
 pub mod open_loop;
 pub mod payload;
 pub mod produce;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod share;
+pub mod share_report;

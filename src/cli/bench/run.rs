@@ -1,8 +1,8 @@
-//! `towpath bench produce|consume|e2e`.
+//! `towpath bench produce|consume|e2e|share`.
 
 use clap::{Args, Subcommand};
 
-use crate::cli::bench::{consume, e2e, produce};
+use crate::cli::bench::{consume, e2e, produce, share};
 use crate::cli::context::Context;
 use crate::cli::error::Result;
 
@@ -21,6 +21,8 @@ enum What {
     Consume(consume::ConsumeArgs),
     /// Produce single records at a steady rate and measure until a consumer has them
     E2e(e2e::EndToEndArgs),
+    /// Produce at a steady rate and measure until members of a share group have the records
+    Share(share::ShareArgs),
 }
 
 /// Runs the command.
@@ -32,5 +34,6 @@ pub async fn run(context: &mut Context, args: &BenchArgs) -> Result<()> {
         What::Produce(args) => produce::run(context, args).await,
         What::Consume(args) => consume::run(context, args).await,
         What::E2e(args) => e2e::run(context, args).await,
+        What::Share(args) => share::run(context, args).await,
     }
 }

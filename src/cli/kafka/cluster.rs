@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::wire::message::Exchange;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName as WireTopicName};
-use kafka_protocol::protocol::Request;
 use uuid::Uuid;
 
 use crate::base::backoff::Backoff;
@@ -144,7 +144,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub async fn send<R: Request>(&self, newest: i16, request: &R) -> Result<R::Response> {
+    pub async fn send<R: Exchange>(&self, newest: i16, request: &R) -> Result<R::Response> {
         self.bootstrap.send(newest, request).await
     }
 

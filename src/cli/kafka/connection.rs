@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka_protocol::protocol::Request;
+use crate::wire::message::Exchange;
 use tokio::sync::oneshot;
 
 use crate::base::task::{Supervisor, TaskError, TaskKind};
@@ -109,7 +109,7 @@ impl Connection {
 
     /// Whether the broker serves this API in some version up to `newest`.
     #[must_use]
-    pub fn serves<R: Request>(&self, newest: i16) -> bool {
+    pub fn serves<R: Exchange>(&self, newest: i16) -> bool {
         self.version::<R>(newest).is_some()
     }
 
@@ -118,7 +118,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the broker does not serve the API, does not answer in time, or the connection breaks.
-    pub async fn send<R: Request>(&self, newest: i16, request: &R) -> Result<R::Response> {
+    pub async fn send<R: Exchange>(&self, newest: i16, request: &R) -> Result<R::Response> {
         let name = short_name::<R>();
         let version = self.version::<R>(newest).ok_or_else(|| {
             CliError::Failed(format!("the broker at {} does not serve {name} up to version {newest}", self.0.address))
@@ -138,7 +138,7 @@ impl Connection {
         }
     }
 
-    async fn exchange<R: Request>(&self, version: i16, request: &R) -> std::result::Result<R::Response, ClientError> {
+    async fn exchange<R: Exchange>(&self, version: i16, request: &R) -> std::result::Result<R::Response, ClientError> {
         let Inner { sender, pending, .. } = &*self.0;
         let (sent, answer) = {
             let mut sender = sender.lock().await;
@@ -157,10 +157,10 @@ impl Connection {
         answer.await.map_err(|_| ClientError::Closed)?.decode::<R>(sent)
     }
 
-    fn version<R: Request>(&self, newest: i16) -> Option<i16> {
+    fn version<R: Exchange>(&self, newest: i16) -> Option<i16> {
         let (server_min, server_max) = *self.0.served.get(&R::KEY)?;
-        let version = newest.min(server_max).min(R::VERSIONS.max);
-        (version >= server_min.max(R::VERSIONS.min)).then_some(version)
+        let version = newest.min(server_max).min(R::MAX);
+        (version >= server_min.max(R::MIN)).then_some(version)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A small Kafka client on top of `wire/client`: what the commands need and no more.
 //!
 //! ```text
-//! cluster (who is there) → producer | consumer | group | offsets        records (bytes ↔ records)
+//! cluster (who is there) → producer | consumer | group | share_* | offsets        records (bytes ↔ records)
 //! ```
 //!
 //! It speaks to any Kafka-compatible cluster. *Not here:* transactions, compression tuning, metadata caching across
@@ -17,3 +17,8 @@ pub mod offsets;
 pub mod producer;
 pub mod protocol;
 pub mod records;
+pub mod share_acknowledgements;
+pub mod share_admin;
+pub mod share_consumer;
+pub mod share_member;
+pub mod share_session;
