@@ -46,7 +46,9 @@ impl Handler for DeleteGroups {
 async fn delete(services: &Services, group_id: &GroupId) -> Result<(), Condition> {
     match services.groups.delete(group_id).await {
         Err(Condition::GroupIdNotFound) => {
-            services.share_groups.delete(group_id).await.map_err(|failure| failure.condition)
+            let deleted = services.share_groups.delete(group_id).await;
+            services.share_delivery.forget(group_id);
+            deleted.map_err(|failure| failure.condition)
         }
         outcome => outcome,
     }

@@ -46,7 +46,10 @@ impl Handler for AlterShareGroupOffsets {
             request.topics.into_iter().partition(|topic| TopicName::new(topic.topic_name.as_str()).is_ok());
         let wanted = legal.iter().filter_map(values_from).collect();
         let response = AlterShareGroupOffsetsResponse::default();
-        Reply::Message(match services.share_groups.alter_offsets(&group_id, wanted).await {
+        let altered = services.share_groups.alter_offsets(&group_id, wanted).await;
+        // Whatever came of it: what this agent remembers of the group's partitions may be old.
+        services.share_delivery.forget(&group_id);
+        Reply::Message(match altered {
             Ok(altered) => {
                 let illegal = illegal.into_iter().map(unknown_topic);
                 response.with_responses(altered.into_iter().map(answered_topic).chain(illegal).collect())

@@ -40,7 +40,10 @@ impl Handler for DeleteShareGroupOffsets {
         let names = || request.topics.iter().map(|topic| (topic, TopicName::new(topic.topic_name.as_str())));
         let wanted = names().filter_map(|(_, name)| name.ok()).collect();
         let response = DeleteShareGroupOffsetsResponse::default();
-        Reply::Message(match services.share_groups.delete_offsets(&group_id, wanted).await {
+        let deleted = services.share_groups.delete_offsets(&group_id, wanted).await;
+        // Whatever came of it: what this agent remembers of the group's partitions may be old.
+        services.share_delivery.forget(&group_id);
+        Reply::Message(match deleted {
             Ok(deleted) => {
                 let illegal = names().filter(|(_, name)| name.is_err()).map(|(topic, _)| {
                     let unknown = Failure::new(Condition::UnknownTopicOrPartition, "there is no topic of that name");
