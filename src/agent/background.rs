@@ -10,12 +10,19 @@ use uuid::Uuid;
 use crate::agent::environment::Environment;
 use crate::api::data::fetch_session::FetchSessions;
 use crate::api::services::Services;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::task::{Supervisor, TaskKind};
 use crate::config::settings::Settings;
 use crate::coordinator::group::context::GroupParts;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::Membership;
 use crate::coordinator::producer_ids::ProducerIds;
+use crate::coordinator::share::delivery::parts::DeliveryParts;
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::group::context::ShareGroupParts;
+use crate::coordinator::share::group::service::ShareGroups;
+use crate::coordinator::share::letters::service::{LetterParts, Letters};
+use crate::log::append::atomic::AtomicAppend;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -51,24 +58,23 @@ pub fn start(
             settings: settings.log.clone(),
         },
     );
-    let writer = Writer::start(
-        supervisor,
-        WriterParts {
-            node: Arc::new(ArcSwap::from_pointee(node)),
-            cluster_id,
-            storage: storage.clone(),
-            metastore: Arc::clone(metastore),
-            tail: tail.clone(),
-            cache: cache.clone(),
-            settings: settings.log.clone(),
-            rng: rng.clone(),
-            metrics: metrics.clone(),
-            clock: Arc::clone(clock),
-        },
-    );
+    let writer = WriterParts {
+        node: Arc::new(ArcSwap::from_pointee(node)),
+        cluster_id,
+        storage: storage.clone(),
+        metastore: Arc::clone(metastore),
+        tail: tail.clone(),
+        cache: cache.clone(),
+        settings: settings.log.clone(),
+        rng: rng.clone(),
+        metrics: metrics.clone(),
+        clock: Arc::clone(clock),
+    };
+    let append = AtomicAppend::new(&writer);
+    let writer = Writer::start(supervisor, writer);
     let reader = ReaderParts {
         metastore: Arc::clone(metastore),
-        tail,
+        tail: tail.clone(),
         storage: storage.clone(),
         cache,
         settings: settings.log.clone(),
@@ -84,6 +90,43 @@ pub fn start(
             metrics: metrics.clone(),
         },
     );
+    let share_groups = ShareGroups::start(
+        supervisor,
+        ShareGroupParts {
+            metastore: Arc::clone(metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            settings: settings.share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        },
+    );
+    let offsets = OffsetFinder::new(reader.clone());
+    let reader = Reader::new(reader);
+    let letters = Letters::new(LetterParts {
+        metastore: Arc::clone(metastore),
+        catalog: catalog.clone(),
+        reader: reader.clone(),
+        append,
+        defaults: settings.topics.clone(),
+        rng: rng.clone(),
+        metrics: metrics.clone(),
+    });
+    let share_delivery = ShareDelivery::start(
+        supervisor,
+        DeliveryParts {
+            metastore: Arc::clone(metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            tail,
+            offsets: offsets.clone(),
+            letters,
+            settings: settings.share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        },
+    );
     expire_producers(supervisor, Arc::clone(metastore), settings.metastore.producer_id_expiration_ms);
     Services {
         cluster_id,
@@ -91,12 +134,16 @@ pub fn start(
         metastore: Arc::clone(metastore),
         membership,
         writer,
-        offsets: OffsetFinder::new(reader.clone()),
-        reader: Reader::new(reader),
+        offsets,
+        reader,
         groups,
+        share_groups,
+        share_delivery,
+        share_sessions: ShareSessions::new(usize::try_from(settings.share.sessions_max).unwrap_or(usize::MAX)),
         producer_ids: ProducerIds::new(Arc::clone(metastore)),
         fetch_sessions: FetchSessions::new(rng.clone()),
         defaults: settings.topics.clone(),
+        share: settings.share.clone(),
         log_dir: storage.location().into(),
         clock: Arc::clone(clock),
         rng: rng.clone(),

@@ -99,10 +99,12 @@ impl Beat {
         let mut last_beat = Instant::now();
         loop {
             let draining = *self.draining.borrow_and_update();
+            let asked_at = Instant::now();
             match tokio::time::timeout(self.session / 3, self.metastore.beat(self.identity, draining)).await {
                 Ok(Ok(nodes)) => {
                     last_beat = Instant::now();
                     self.see(nodes);
+                    self.membership.confirm(asked_at);
                 }
                 Ok(Err(failure @ MetastoreError::Fenced { .. })) => return Err(failure.into()),
                 Ok(Err(failure)) => warn!(%failure, "beat failed"),

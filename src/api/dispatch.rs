@@ -25,6 +25,11 @@ use crate::api::group::{
 };
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::services::Services;
+use crate::api::share::closing::Closing;
+use crate::api::share::{
+    alter_share_group_offsets, delete_share_group_offsets, describe_share_group_offsets, share_acknowledge,
+    share_fetch, share_group_describe, share_group_heartbeat,
+};
 use crate::api::topic::{
     alter_configs, alter_partition_reassignments, create_partitions, create_topics, delete_topics, describe_configs,
     describe_log_dirs, elect_leaders, incremental_alter_configs, list_config_resources, list_partition_reassignments,
@@ -98,13 +103,13 @@ const TRANSACTION: &[Entry] = &[
 
 /// Requests of share groups.
 const SHARE: &[Entry] = &[
-    refuse(ApiKey::ShareGroupHeartbeat, NOT_YET),
-    refuse(ApiKey::ShareGroupDescribe, NOT_YET),
-    refuse(ApiKey::ShareFetch, NOT_YET),
-    refuse(ApiKey::ShareAcknowledge, NOT_YET),
-    refuse(ApiKey::DescribeShareGroupOffsets, NOT_YET),
-    refuse(ApiKey::AlterShareGroupOffsets, NOT_YET),
-    refuse(ApiKey::DeleteShareGroupOffsets, NOT_YET),
+    serve::<share_group_heartbeat::ShareGroupHeartbeat>(),
+    serve::<share_group_describe::ShareGroupDescribe>(),
+    serve::<share_fetch::ShareFetch>(),
+    serve::<share_acknowledge::ShareAcknowledge>(),
+    serve::<describe_share_group_offsets::DescribeShareGroupOffsets>(),
+    serve::<alter_share_group_offsets::AlterShareGroupOffsets>(),
+    serve::<delete_share_group_offsets::DeleteShareGroupOffsets>(),
     refuse(ApiKey::InitializeShareGroupState, STATE_IN_METASTORE),
     refuse(ApiKey::ReadShareGroupState, STATE_IN_METASTORE),
     refuse(ApiKey::WriteShareGroupState, STATE_IN_METASTORE),
@@ -306,6 +311,9 @@ impl Dispatch for Dispatcher {
 
     fn closed(&self, connection_id: u64) {
         self.services.fetch_sessions.close_connection(connection_id);
+        for (key, partitions) in self.services.share_sessions.close_connection(connection_id) {
+            drop(Closing::new(&self.services.share_delivery, &key, partitions));
+        }
     }
 }
 

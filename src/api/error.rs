@@ -32,9 +32,10 @@ pub fn metastore_condition(error: &MetastoreError) -> Condition {
         // This agent is out: a client that refreshes its metadata finds one that is not.
         MetastoreError::Fenced { .. } => Condition::NotLeaderOrFollower,
         // Nothing was applied, and trying again may well succeed.
-        MetastoreError::Conflict { .. } | MetastoreError::Tombstoned { .. } | MetastoreError::Unavailable(_) => {
-            Condition::KafkaStorageError
-        }
+        MetastoreError::Conflict { .. }
+        | MetastoreError::Tombstoned { .. }
+        | MetastoreError::Refused { .. }
+        | MetastoreError::Unavailable(_) => Condition::KafkaStorageError,
         MetastoreError::Unknown(_) => Condition::RequestTimedOut,
         MetastoreError::Unreadable(_) => Condition::UnknownServerError,
     }
@@ -129,6 +130,13 @@ fn response_error(condition: Condition) -> ResponseError {
         Condition::PreferredLeaderNotAvailable => ResponseError::PreferredLeaderNotAvailable,
         Condition::GroupMaxSizeReached => ResponseError::GroupMaxSizeReached,
         Condition::FencedInstanceId => ResponseError::FencedInstanceId,
+        Condition::FencedMemberEpoch => ResponseError::FencedMemberEpoch,
+        Condition::UnsupportedAssignor => ResponseError::UnsupportedAssignor,
+        Condition::InvalidRecordState => ResponseError::InvalidRecordState,
+        Condition::ShareSessionNotFound => ResponseError::ShareSessionNotFound,
+        Condition::InvalidShareSessionEpoch => ResponseError::InvalidShareSessionEpoch,
+        Condition::FencedStateEpoch => ResponseError::FencedStateEpoch,
+        Condition::ShareSessionLimitReached => ResponseError::ShareSessionLimitReached,
         Condition::EligibleLeadersNotAvailable => ResponseError::EligibleLeadersNotAvailable,
         Condition::ElectionNotNeeded => ResponseError::ElectionNotNeeded,
         Condition::NoReassignmentInProgress => ResponseError::NoReassignmentInProgress,
@@ -167,7 +175,14 @@ mod tests {
             (Condition::MemberIdRequired, 79),
             (Condition::InvalidRecord, 87),
             (Condition::UnknownTopicId, 100),
+            (Condition::FencedMemberEpoch, 110),
+            (Condition::UnsupportedAssignor, 112),
             (Condition::TransactionAbortable, 120),
+            (Condition::InvalidRecordState, 121),
+            (Condition::ShareSessionNotFound, 122),
+            (Condition::InvalidShareSessionEpoch, 123),
+            (Condition::FencedStateEpoch, 124),
+            (Condition::ShareSessionLimitReached, 133),
         ];
         for (condition, expected) in known {
             assert_eq!(code(condition), expected, "{condition}");

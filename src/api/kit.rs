@@ -13,6 +13,7 @@ use crate::api::data::fetch_session::FetchSessions;
 use crate::api::dispatch::{Answer, Caller, Dispatch, Dispatcher};
 use crate::api::handler::Handler;
 use crate::api::services::Services;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::clock::{ManualClock, Timestamp};
 use crate::base::metrics::Metrics;
 use crate::base::rng::Rng;
@@ -21,10 +22,17 @@ use crate::config::broker::BrokerDefaults;
 use crate::config::coordinators::CoordinatorSettings;
 use crate::config::log::LogSettings;
 use crate::config::objects::ObjectSettings;
+use crate::config::share::ShareSettings;
 use crate::coordinator::group::context::GroupParts;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::{ClusterView, Membership};
 use crate::coordinator::producer_ids::ProducerIds;
+use crate::coordinator::share::delivery::parts::DeliveryParts;
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::group::context::ShareGroupParts;
+use crate::coordinator::share::group::service::ShareGroups;
+use crate::coordinator::share::letters::service::{LetterParts, Letters};
+use crate::log::append::atomic::AtomicAppend;
 use crate::log::append::parts::WriterParts;
 use crate::log::append::writer::Writer;
 use crate::log::feed::{FeedFollower, FeedParts};
@@ -39,9 +47,14 @@ use crate::model::node::{Endpoint, Rack};
 use crate::object::cache::RangeCache;
 use crate::object::store::ObjectStorage;
 use crate::record::build::{BatchBuilder, BatchShape};
+use crate::wire::header::RequestStart;
+use crate::wire::message::Exchange;
 
 /// The wall clock's beginning in tests.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// Share sessions that the agent keeps at most.
+pub(crate) const SHARE_SESSIONS_MAX: usize = 3;
 
 /// One agent of a cluster of two, over a metastore and a store in memory.
 pub(crate) struct Kit {
@@ -95,7 +108,7 @@ impl Kit {
         };
         let reader = ReaderParts {
             metastore: Arc::clone(&metastore),
-            tail,
+            tail: tail.clone(),
             storage: storage.clone(),
             cache: cache.clone(),
             settings: settings.clone(),
@@ -108,18 +121,54 @@ impl Kit {
             rng: rng.clone(),
             metrics: metrics.clone(),
         };
+        let share = ShareSettings::default();
+        let share_groups = ShareGroupParts {
+            metastore: Arc::clone(&metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            settings: share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
+        let offsets = OffsetFinder::new(reader.clone());
+        let reader = Reader::new(reader);
+        let letters = LetterParts {
+            metastore: Arc::clone(&metastore),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            append: AtomicAppend::new(&writer),
+            defaults: defaults.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
+        let share_delivery = DeliveryParts {
+            metastore: Arc::clone(&metastore),
+            membership: membership.clone(),
+            catalog: catalog.clone(),
+            reader: reader.clone(),
+            tail,
+            offsets: offsets.clone(),
+            letters: Letters::new(letters),
+            settings: share.clone(),
+            rng: rng.clone(),
+            metrics: metrics.clone(),
+        };
         let services = Arc::new(Services {
             cluster_id,
             catalog,
             metastore: Arc::clone(&metastore),
             membership,
             writer: Writer::start(&supervisor, writer),
-            offsets: OffsetFinder::new(reader.clone()),
-            reader: Reader::new(reader),
+            offsets,
+            reader,
             groups: GroupService::start(&supervisor, groups),
+            share_groups: ShareGroups::start(&supervisor, share_groups),
+            share_delivery: ShareDelivery::start(&supervisor, share_delivery),
+            share_sessions: ShareSessions::new(SHARE_SESSIONS_MAX),
             producer_ids: ProducerIds::new(Arc::clone(&metastore)),
             fetch_sessions: FetchSessions::new(rng.clone()),
             defaults,
+            share,
             log_dir: "memory:/bucket".into(),
             clock,
             rng,
@@ -157,6 +206,28 @@ impl Kit {
         let response = H::Response::decode(&mut frame, version).expect("a response");
         assert!(frame.is_empty(), "{api:?} version {version}: {} bytes are left", frame.len());
         response
+    }
+
+    /// A request whose codec is ours; its answer.
+    pub(crate) async fn exchange<R: Exchange>(&self, version: i16, request: &R) -> R::Response {
+        let mut frame = BytesMut::new();
+        let start = RequestStart { api_key: R::KEY, version, correlation_id: 9 };
+        start.put(R::header_versions(version).0, "test", &mut frame);
+        request.put(version, &mut frame).expect("a request of this version");
+        let dispatcher = Dispatcher::new(Arc::clone(&self.services));
+        let answer = dispatcher.dispatch(&mut self.caller.clone(), frame.freeze()).await;
+        let Answer::Frame(slices) = answer else { panic!("key {} was answered by {answer:?}", R::KEY) };
+        let mut frame = Bytes::from(slices.concat());
+        // Length, correlation id, no tagged fields.
+        let _ = frame.split_to(4 + 4 + 1);
+        let response = R::read_response(&mut frame, version).expect("a response");
+        assert!(frame.is_empty(), "key {} version {version}: {} bytes are left", R::KEY, frame.len());
+        response
+    }
+
+    /// The connection of all requests closes.
+    pub(crate) fn hang_up(&self) {
+        Dispatcher::new(Arc::clone(&self.services)).closed(self.caller.connection_id);
     }
 
     /// A request; what becomes of it.

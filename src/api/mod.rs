@@ -11,5 +11,6 @@ pub mod handler;
 mod kit;
 pub mod lookup;
 pub mod services;
+pub mod share;
 pub mod topic;
 pub mod transaction;

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::api::data::fetch_session::FetchSessions;
+use crate::api::share::share_session::ShareSessions;
 use crate::base::clock::Clock;
 use crate::base::rng::Rng;
 use crate::config::broker::BrokerDefaults;
+use crate::config::share::ShareSettings;
 use crate::coordinator::group::service::GroupService;
 use crate::coordinator::placement::Membership;
 use crate::coordinator::producer_ids::ProducerIds;
+use crate::coordinator::share::delivery::service::ShareDelivery;
+use crate::coordinator::share::group::service::ShareGroups;
 use crate::log::append::writer::Writer;
 use crate::log::fetch::reader::Reader;
 use crate::log::offsets::OffsetFinder;
@@ -35,12 +39,20 @@ pub struct Services {
     pub offsets: OffsetFinder,
     /// Groups.
     pub groups: GroupService,
+    /// Share groups: members and start offsets.
+    pub share_groups: ShareGroups,
+    /// Share groups: what is with whom.
+    pub share_delivery: ShareDelivery,
+    /// Share sessions of this agent's connections.
+    pub share_sessions: ShareSessions,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIds,
     /// Incremental fetch sessions of this agent's connections.
     pub fetch_sessions: FetchSessions,
     /// What a topic gets when nobody says, and what clients may do with topics.
     pub defaults: BrokerDefaults,
+    /// What holds where a share group's configuration says nothing, and how far it may go.
+    pub share: ShareSettings,
     /// What clients are told the one log directory is: the bucket's URL, without secrets.
     pub log_dir: Arc<str>,
     /// Wall clock, for answers only.

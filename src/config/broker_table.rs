@@ -101,6 +101,213 @@ pub const BROKER_CONFIGS: &[Definition] = &[
         broker_name: None,
     },
     Definition {
+        name: "errors.deadletterqueue.auto.create.topics.enable",
+        value_type: ValueType::Boolean,
+        default: Some("false"),
+        bounds: Bounds::Any,
+        documentation: "Whether the topic for dead letters that a share group names is created when it is missing.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "errors.deadletterqueue.topic.name.prefix",
+        value_type: ValueType::String,
+        default: Some("dlq."),
+        bounds: Bounds::Any,
+        documentation: "How the name of a topic for dead letters must begin.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.assignment.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("1000"),
+        bounds: Bounds::AtLeast(0),
+        documentation: "The default of the group configuration share.assignment.interval.ms.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.assignors",
+        value_type: ValueType::List,
+        default: Some("simple"),
+        bounds: Bounds::OneOf(&["simple"]),
+        documentation: "How partitions are assigned to members of share groups.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.delivery.count.limit",
+        value_type: ValueType::Int,
+        default: Some("5"),
+        bounds: Bounds::Between(2, 10),
+        documentation: "The default of the group configuration share.delivery.count.limit.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.heartbeat.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("5000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The default of the group configuration share.heartbeat.interval.ms.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.assignment.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("15000"),
+        bounds: Bounds::AtLeast(0),
+        documentation: "The most that the group configuration share.assignment.interval.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.delivery.count.limit",
+        value_type: ValueType::Int,
+        default: Some("10"),
+        bounds: Bounds::Between(5, 25),
+        documentation: "The most that the group configuration share.delivery.count.limit may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.heartbeat.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("15000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The most that the group configuration share.heartbeat.interval.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.partition.max.record.locks",
+        value_type: ValueType::Int,
+        default: Some("4000"),
+        bounds: Bounds::Between(2_000, 10_000),
+        documentation: "The most that the group configuration share.partition.max.record.locks may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.record.lock.duration.ms",
+        value_type: ValueType::Int,
+        default: Some("60000"),
+        bounds: Bounds::Between(30_000, 3_600_000),
+        documentation: "The most that the group configuration share.record.lock.duration.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.session.timeout.ms",
+        value_type: ValueType::Int,
+        default: Some("60000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The most that the group configuration share.session.timeout.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.share.sessions",
+        value_type: ValueType::Int,
+        default: Some("2000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "How many share sessions the agent keeps.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.max.size",
+        value_type: ValueType::Int,
+        default: Some("200"),
+        bounds: Bounds::Between(1, 1_000),
+        documentation: "How many members a share group may have.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.assignment.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("0"),
+        bounds: Bounds::AtLeast(0),
+        documentation: "The least that the group configuration share.assignment.interval.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.delivery.count.limit",
+        value_type: ValueType::Int,
+        default: Some("2"),
+        bounds: Bounds::Between(2, 5),
+        documentation: "The least that the group configuration share.delivery.count.limit may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.heartbeat.interval.ms",
+        value_type: ValueType::Int,
+        default: Some("5000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The least that the group configuration share.heartbeat.interval.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.partition.max.record.locks",
+        value_type: ValueType::Int,
+        default: Some("100"),
+        bounds: Bounds::Between(100, 2_000),
+        documentation: "The least that the group configuration share.partition.max.record.locks may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.record.lock.duration.ms",
+        value_type: ValueType::Int,
+        default: Some("15000"),
+        bounds: Bounds::Between(1_000, 30_000),
+        documentation: "The least that the group configuration share.record.lock.duration.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.min.session.timeout.ms",
+        value_type: ValueType::Int,
+        default: Some("45000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The least that the group configuration share.session.timeout.ms may be.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.partition.max.record.locks",
+        value_type: ValueType::Int,
+        default: Some("2000"),
+        bounds: Bounds::Between(100, 10_000),
+        documentation: "The default of the group configuration share.partition.max.record.locks.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.record.lock.duration.ms",
+        value_type: ValueType::Int,
+        default: Some("30000"),
+        bounds: Bounds::Between(1_000, 3_600_000),
+        documentation: "The default of the group configuration share.record.lock.duration.ms.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
+        name: "group.share.session.timeout.ms",
+        value_type: ValueType::Int,
+        default: Some("45000"),
+        bounds: Bounds::AtLeast(1),
+        documentation: "The default of the group configuration share.session.timeout.ms.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
         name: "inter.broker.protocol.version",
         value_type: ValueType::String,
         default: Some("4.1"),
@@ -383,11 +590,21 @@ pub const BROKER_CONFIGS: &[Definition] = &[
     },
 ];
 
-/// The topic configuration whose cluster-wide default `broker_name` is. Only these can be changed while agents run.
+/// The topic configuration whose cluster-wide default `broker_name` is.
 #[must_use]
 pub fn topic_config_of(broker_name: &str) -> Option<&'static Definition> {
     find(BROKER_CONFIGS, broker_name)?;
     TOPIC_CONFIGS.iter().find(|definition| definition.broker_name == Some(broker_name))
+}
+
+/// Broker configurations that the cluster's entries override while agents run, beside the topics' defaults.
+const DYNAMIC: &[&str] =
+    &["errors.deadletterqueue.auto.create.topics.enable", "errors.deadletterqueue.topic.name.prefix"];
+
+/// Whether the cluster's entry of this name can be changed while agents run.
+#[must_use]
+pub fn is_dynamic(name: &str) -> bool {
+    DYNAMIC.contains(&name) || topic_config_of(name).is_some()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::config::iso_duration::parse_duration;
+
 /// Kafka's types of configuration values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
@@ -50,6 +52,8 @@ pub enum Bounds {
     LevelOrDefault(i64, i64),
     /// From 0 to 1.
     Ratio,
+    /// From the first number to the second, fractions allowed.
+    Range(f64, f64),
     /// One of these texts, or a list of them.
     OneOf(&'static [&'static str]),
     /// Only this value; the sentence says why.
@@ -82,7 +86,7 @@ pub struct Definition {
     pub documentation: &'static str,
     /// What setting it does.
     pub effect: Effect,
-    /// The broker-wide name of the same setting, for a topic's configuration.
+    /// The broker-wide name of the same setting, for a topic's or a group's configuration.
     pub broker_name: Option<&'static str>,
 }
 
@@ -120,8 +124,13 @@ impl Definition {
             ValueType::Long => self.check_number(value, i64::MIN, i64::MAX)?,
             ValueType::Double => {
                 let number: f64 = value.parse().map_err(|_| self.refusal(value, "Not a number of type DOUBLE"))?;
-                if self.bounds == Bounds::Ratio && !(0.0..=1.0).contains(&number) {
-                    return Err(self.refusal(value, "Value must be between 0 and 1"));
+                let allowed = match self.bounds {
+                    Bounds::Ratio => Some((0.0, 1.0)),
+                    Bounds::Range(least, most) => Some((least, most)),
+                    _ => None,
+                };
+                if let Some((least, most)) = allowed.filter(|(least, most)| !(*least..=*most).contains(&number)) {
+                    return Err(self.refusal(value, &format!("Value must be between {least} and {most}")));
                 }
             }
         }
@@ -174,34 +183,8 @@ pub fn items(value: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_offset_reset(text: &str) -> bool {
-    matches!(text, "latest" | "earliest") || text.strip_prefix("by_duration:").is_some_and(is_duration)
-}
-
-/// Whether `text` is a duration as ISO 8601 writes it: `PnDTnHnMn.nS`, not negative.
-fn is_duration(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix('P') else { return false };
-    let (days, time) = rest.split_once('T').map_or((rest, None), |(days, time)| (days, Some(time)));
-    let in_order = |mut text: &str, units: &str, fraction_in: Option<char>| -> Option<usize> {
-        let mut count = 0;
-        for unit in units.chars() {
-            let Some((number, after)) = text.split_once(unit) else { continue };
-            let allowed = |c: char| c.is_ascii_digit() || (c == '.' && fraction_in == Some(unit));
-            if !number.starts_with(|c: char| c.is_ascii_digit()) || !number.chars().all(allowed) {
-                return None;
-            }
-            if number.matches('.').count() > 1 {
-                return None;
-            }
-            count += 1;
-            text = after;
-        }
-        text.is_empty().then_some(count)
-    };
-    let Some(day_count) = in_order(days, "D", None) else { return false };
-    match time {
-        None => day_count > 0,
-        Some(time) => in_order(time, "HMS", Some('S')).is_some_and(|count| count > 0),
-    }
+    matches!(text, "latest" | "earliest")
+        || text.strip_prefix("by_duration:").is_some_and(|text| parse_duration(text).is_some())
 }
 
 /// The definition of `name` in `table`.

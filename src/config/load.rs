@@ -345,6 +345,11 @@ fn extract(mut layers: Vec<Layer>) -> Result<Loaded, LoadError> {
         let error = match figment.extract::<Settings>() {
             Ok(settings) => {
                 let resolved = resolve(&settings, &layers);
+                if let Err((key, reason)) = settings.share.check() {
+                    let origin = resolved.iter().find(|setting| setting.key == key).map(|setting| &setting.origin);
+                    let origin = origin.unwrap_or(&Origin::Default).to_string();
+                    return Err(LoadError::Value { key, origin, reason });
+                }
                 return Ok(Loaded { settings, resolved });
             }
             Err(error) => error,

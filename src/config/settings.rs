@@ -10,6 +10,7 @@ use crate::config::listeners::ListenerSettings;
 use crate::config::log::LogSettings;
 use crate::config::metastore::MetastoreSettings;
 use crate::config::objects::ObjectSettings;
+use crate::config::share::ShareSettings;
 
 /// Everything an agent can be told. One section per room, each with its own defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Groups.
     pub group: CoordinatorSettings,
+    /// Share groups.
+    pub share: ShareSettings,
     /// What topics get when nobody says.
     pub topics: BrokerDefaults,
 }

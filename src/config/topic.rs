@@ -34,6 +34,8 @@ pub struct TopicConfig {
     pub retention_ms: Option<u64>,
     /// `retention.bytes` per partition, when `cleanup.policy` contains `delete` and it is not −1.
     pub retention_bytes: Option<u64>,
+    /// `errors.deadletterqueue.group.enable`: share groups may write dead letters here.
+    pub takes_dead_letters: bool,
 }
 
 impl Default for TopicConfig {
@@ -47,6 +49,7 @@ impl Default for TopicConfig {
             deleted: true,
             retention_ms: Some(604_800_000),
             retention_bytes: None,
+            takes_dead_letters: false,
         }
     }
 }
@@ -92,6 +95,7 @@ impl TopicConfig {
             deleted: deletes,
             retention_ms: limit("retention.ms"),
             retention_bytes: limit("retention.bytes"),
+            takes_dead_letters: value("errors.deadletterqueue.group.enable").trim().eq_ignore_ascii_case("true"),
         }
     }
 }
@@ -134,6 +138,7 @@ mod tests {
             ("retention.ms", "-1"),
             ("retention.bytes", "1000000"),
             ("message.timestamp.after.max.ms", "soon"),
+            ("errors.deadletterqueue.group.enable", "TRUE"),
         ]));
         let expected = TopicConfig {
             message_bytes_max: 2000,
@@ -141,6 +146,7 @@ mod tests {
             compacted: true,
             retention_ms: None,
             retention_bytes: Some(1_000_000),
+            takes_dead_letters: true,
             ..TopicConfig::default()
         };
         assert_eq!(config, expected);

@@ -67,6 +67,15 @@ pub const TOPIC_CONFIGS: &[Definition] = &[
         broker_name: Some("log.cleaner.delete.retention.ms"),
     },
     Definition {
+        name: "errors.deadletterqueue.group.enable",
+        value_type: ValueType::Boolean,
+        default: Some("false"),
+        bounds: Bounds::Any,
+        documentation: "Whether share groups may write dead letters into the topic: records that they give up.",
+        effect: Effect::Enforced,
+        broker_name: None,
+    },
+    Definition {
         name: "file.delete.delay.ms",
         value_type: ValueType::Long,
         default: Some("60000"),

@@ -1,5 +1,7 @@
 //! Floor 5: coordinators. Pure decisions, with a thin shell that loads and stores documents.
 
 pub mod group;
+pub mod metastore_time;
 pub mod placement;
 pub mod producer_ids;
+pub mod share;

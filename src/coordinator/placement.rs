@@ -3,9 +3,10 @@
 //! Every agent computes the same answer from the same membership, nobody stores it, and a node that comes or goes
 //! moves only the share that it wins or held.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::metastore::values::NodeRecord;
@@ -64,24 +65,46 @@ fn winner<'a>(nodes: impl Iterator<Item = &'a NodeRecord>, key: &[u8]) -> Option
 
 /// The current view, shared by all who read it; the agent's membership task replaces it.
 #[derive(Clone, Debug)]
-pub struct Membership(Arc<ArcSwap<ClusterView>>);
+pub struct Membership(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    view: ArcSwap<ClusterView>,
+    /// When the newest beat that was answered was sent.
+    confirmed: Mutex<Option<Instant>>,
+}
 
 impl Membership {
     /// Starts with `view`.
     #[must_use]
     pub fn new(view: ClusterView) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(view)))
+        Self(Arc::new(Shared { view: ArcSwap::from_pointee(view), confirmed: Mutex::new(None) }))
     }
 
     /// The view now.
     #[must_use]
     pub fn view(&self) -> Arc<ClusterView> {
-        self.0.load_full()
+        self.0.view.load_full()
     }
 
     /// Replaces the view.
     pub fn replace(&self, view: ClusterView) {
-        self.0.store(Arc::new(view));
+        self.0.view.store(Arc::new(view));
+    }
+
+    /// The view held at `asked_at`, or at some moment after it: a beat that was sent then has been answered, and if it
+    /// brought anything new, that has been put in place.
+    pub fn confirm(&self, asked_at: Instant) {
+        *self.0.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at);
+    }
+
+    /// The view, and a moment before it was made (`None` before the first beat): who is missing in the view was no live
+    /// member at some time after that moment.
+    #[must_use]
+    pub fn confirmed_view(&self) -> (Option<Instant>, Arc<ClusterView>) {
+        // In this order: a view that is replaced in between is only newer.
+        let confirmed = *self.0.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        (confirmed, self.view())
     }
 }
 

@@ -24,7 +24,8 @@ pub trait BatchIndex: Send + Sync {
     /// sequence 0.
     ///
     /// # Errors
-    /// `Fenced`, `Tombstoned`, `Conflict` (a document), `Unavailable`: nothing was applied. `Unknown`: ask
+    /// `Fenced`, `Tombstoned`, `Conflict` (a document), `Refused` (a batch, if it is all or nothing),
+    /// `Unavailable`: nothing was applied, and the key may be committed later. `Unknown`: ask
     /// [`BatchIndex::receipt`] before anything else.
     async fn commit_object(&self, commit: CommitObject) -> Result<CommitReceipt>;
 

@@ -1,8 +1,9 @@
 //! What a metastore call can end in besides success.
 
-use crate::metastore::values::DocumentKey;
+use crate::metastore::values::{BatchRefusal, DocumentKey};
 use crate::model::node::NodeId;
 use crate::model::object::ObjectKey;
+use crate::model::topic::TopicIdPartition;
 
 /// Why a step was not (or may not have been) carried out. Every variant says what the caller may do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,14 @@ pub enum MetastoreError {
     Tombstoned {
         /// The object.
         key: ObjectKey,
+    },
+    /// A batch of an all-or-nothing commit gets no offsets. Nothing was applied, documents neither.
+    #[error("a batch for partition {partition} is refused, and everything with it: {refusal:?}")]
+    Refused {
+        /// The first partition with a refused batch.
+        partition: TopicIdPartition,
+        /// Why its first refused batch is.
+        refusal: BatchRefusal,
     },
     /// The metastore can not be reached or refuses for now; nothing was applied, a retry is safe.
     #[error("metastore unavailable: {0}")]

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, VecDeque};
 use crc_fast::{CrcAlgorithm, checksum_combine};
 
 use crate::base::clock::Timestamp;
+use crate::metastore::error::MetastoreError;
 use crate::metastore::values::{
     BatchCommit, BatchReceipt, BatchRefusal, Extent, PartitionBounds, ProducerBatch, RangeCommit, RangeReceipt,
 };
 use crate::model::object::{ByteRange, ObjectKey};
 use crate::model::offset::Offset;
 use crate::model::producer::{ProducerEpoch, ProducerId, Sequence};
+use crate::model::topic::TopicIdPartition;
 
 /// How many batches of one producer a partition remembers: as many as a Kafka producer keeps in flight.
 pub const REMEMBERED_BATCHES: usize = 5;
@@ -238,6 +240,15 @@ pub fn sequence_range(
     }
     sequenced.extents.extend(open);
     sequenced
+}
+
+/// The refusal of a commit that is all or nothing, if one of `batches` is refused.
+#[must_use]
+pub fn refusal_of(partition: TopicIdPartition, batches: &[BatchReceipt]) -> Option<MetastoreError> {
+    batches.iter().find_map(|batch| match batch {
+        BatchReceipt::Refused(refusal) => Some(MetastoreError::Refused { partition, refusal: *refusal }),
+        BatchReceipt::Appended { .. } | BatchReceipt::Duplicate { .. } => None,
+    })
 }
 
 /// The receipt of a range whose partition does not exist.

@@ -187,6 +187,9 @@ pub struct CommitObject {
     pub ranges: Vec<RangeCommit>,
     /// Documents that change in the same step.
     pub documents: DocumentWrite,
+    /// Whether a refused batch refuses the whole step, documents included. Without it the other batches get their
+    /// offsets and the documents change. A duplicate is not refused: it is in the log.
+    pub all_or_nothing: bool,
 }
 
 /// One partition's batches in an uploaded object, back to back from `position`.
@@ -508,7 +511,7 @@ pub struct DocumentPut {
 /// What happens to a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentChange {
-    /// Its content becomes this.
+    /// Its content becomes this. Where version `v` was expected it is at `v + 1` afterwards.
     Put(Bytes),
     /// It ceases to exist (no error when it does not).
     Delete,

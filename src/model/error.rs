@@ -129,6 +129,20 @@ pub enum Condition {
     GroupMaxSizeReached,
     /// Another member holds the same instance id now.
     FencedInstanceId,
+    /// The member's epoch is not one that the group gave it; join again.
+    FencedMemberEpoch,
+    /// The group has no assignor of that name.
+    UnsupportedAssignor,
+    /// A record is not with the member that speaks of it.
+    InvalidRecordState,
+    /// The share session does not exist.
+    ShareSessionNotFound,
+    /// The share session's epoch is wrong.
+    InvalidShareSessionEpoch,
+    /// The share partition's state was made anew meanwhile.
+    FencedStateEpoch,
+    /// No room for another share session.
+    ShareSessionLimitReached,
     /// No leader can be elected.
     EligibleLeadersNotAvailable,
     /// The election changes nothing.

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::wire::frame::{FrameError, FrameReader};
 use crate::wire::header::RequestStart;
+use crate::wire::message::Exchange;
 
 /// How a client behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +156,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]; errors inside the response are not among them.
-    pub async fn send<R: Request>(&mut self, request: &R) -> Result<R::Response, ClientError> {
+    pub async fn send<R: Exchange>(&mut self, request: &R) -> Result<R::Response, ClientError> {
         let version = self.sender.version_of::<R>().ok_or_else(|| ClientError::NotServed(name_of(R::KEY)))?;
         self.send_at(version, request).await
     }
@@ -164,7 +165,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn send_at<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, ClientError> {
+    pub async fn send_at<R: Exchange>(&mut self, version: i16, request: &R) -> Result<R::Response, ClientError> {
         let exchange = async {
             let sent = self.sender.send_at(version, request).await?;
             self.receiver.receive().await?.decode::<R>(sent)
@@ -174,7 +175,7 @@ impl Client {
 
     /// The newest version of `R` that both sides know.
     #[must_use]
-    pub fn version_of<R: Request>(&self) -> Option<i16> {
+    pub fn version_of<R: Exchange>(&self) -> Option<i16> {
         self.sender.version_of::<R>()
     }
 
@@ -244,17 +245,17 @@ impl fmt::Debug for RequestSender {
 impl RequestSender {
     /// The newest version of `R` that both sides know.
     #[must_use]
-    pub fn version_of<R: Request>(&self) -> Option<i16> {
+    pub fn version_of<R: Exchange>(&self) -> Option<i16> {
         let (min, max) = *self.served.get(&R::KEY)?;
-        let version = max.min(R::VERSIONS.max);
-        (version >= min && version >= R::VERSIONS.min).then_some(version)
+        let version = max.min(R::MAX);
+        (version >= min && version >= R::MIN).then_some(version)
     }
 
     /// Sends a request at the newest version that both sides know, without waiting for its response.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn send<R: Request>(&mut self, request: &R) -> Result<Sent, ClientError> {
+    pub async fn send<R: Exchange>(&mut self, request: &R) -> Result<Sent, ClientError> {
         let version = self.version_of::<R>().ok_or_else(|| ClientError::NotServed(name_of(R::KEY)))?;
         self.send_at(version, request).await
     }
@@ -263,7 +264,7 @@ impl RequestSender {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn send_at<R: Request>(&mut self, version: i16, request: &R) -> Result<Sent, ClientError> {
+    pub async fn send_at<R: Exchange>(&mut self, version: i16, request: &R) -> Result<Sent, ClientError> {
         let start = RequestStart { api_key: R::KEY, version, correlation_id: self.next_correlation_id };
         let frame = encode(start, &self.client_id, request).map_err(|reason| ClientError::Encode {
             api: name_of(R::KEY),
@@ -307,20 +308,19 @@ impl RawResponse {
     ///
     /// # Errors
     /// When it answers another request or can not be read.
-    pub fn decode<R: Request>(mut self, sent: Sent) -> Result<R::Response, ClientError> {
+    pub fn decode<R: Exchange>(mut self, sent: Sent) -> Result<R::Response, ClientError> {
         if self.correlation_id != sent.correlation_id {
             return Err(ClientError::OutOfOrder { expected: sent.correlation_id, received: self.correlation_id });
         }
         let malformed = |reason: String| ClientError::Malformed(reason);
-        if R::Response::header_version(sent.version) >= 1 {
+        if R::header_versions(sent.version).1 >= 1 {
             // Kafka has defined no tagged fields for response headers.
             match self.bytes.try_get_u8() {
                 Ok(0) => {}
                 other => return Err(malformed(format!("tagged fields in the header: {other:?}"))),
             }
         }
-        let response =
-            R::Response::decode(&mut self.bytes, sent.version).map_err(|error| malformed(error.to_string()))?;
+        let response = R::read_response(&mut self.bytes, sent.version).map_err(malformed)?;
         if self.bytes.is_empty() {
             Ok(response)
         } else {
@@ -330,12 +330,11 @@ impl RawResponse {
 }
 
 /// A whole frame: length, header, body.
-fn encode<R: Request>(start: RequestStart, client_id: &str, request: &R) -> Result<BytesMut, String> {
-    let body_bytes = request.compute_size(start.version).map_err(|error| error.to_string())?;
-    let mut frame = BytesMut::with_capacity(body_bytes.saturating_add(client_id.len() + 16));
+fn encode<R: Exchange>(start: RequestStart, client_id: &str, request: &R) -> Result<BytesMut, String> {
+    let mut frame = BytesMut::with_capacity(client_id.len() + 16);
     frame.put_i32(0);
-    start.put(R::header_version(start.version), client_id, &mut frame);
-    request.encode(&mut frame, start.version).map_err(|error| error.to_string())?;
+    start.put(R::header_versions(start.version).0, client_id, &mut frame);
+    request.put(start.version, &mut frame)?;
     let length = i32::try_from(frame.len() - 4).map_err(|_| "it is larger than a frame can be".to_owned())?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)

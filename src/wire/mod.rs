@@ -15,5 +15,7 @@ pub mod frame;
 pub mod guard;
 pub mod header;
 pub mod message;
+pub mod pieces;
 pub mod shapes;
+pub mod share;
 pub mod topic_ids;

@@ -76,7 +76,9 @@ class Agent:
 def dev_agent(folder, port=None):
     port = port or free_port()
     arguments = ["dev", "--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}",
-                 "--http", f"127.0.0.1:{free_port()}"]
+                 "--http", f"127.0.0.1:{free_port()}",
+                 # Tests of locks should not have to wait for the 15 s that Kafka allows at least.
+                 "--set", "share.record_lock_duration_min_ms=1000"]
     return Agent(folder / "agent.log", arguments, port)
 
 

@@ -6,6 +6,9 @@ use kafka_protocol::protocol::Request;
 use towpath::wire::guard;
 use towpath::wire::header::RequestStart;
 use towpath::wire::message::{Exchange, ReadRequest};
+use towpath::wire::share::acknowledge_request::ShareAcknowledgeRequest;
+use towpath::wire::share::fetch_request::ShareFetchRequest;
+use towpath::wire::share::offsets_request::ShareOffsetsRequest;
 use towpath::wire::topic_ids::WithTopicIds;
 
 /// Reads a request as the server does: header, guard, decoder. Says whose it was.
@@ -123,9 +126,9 @@ pub(crate) const CODECS: &[Codec] = &[
     codec::<m::DescribeTopicPartitionsRequest>(),
     codec::<m::ShareGroupHeartbeatRequest>(),
     codec::<m::ShareGroupDescribeRequest>(),
-    codec::<m::ShareFetchRequest>(),
-    codec::<m::ShareAcknowledgeRequest>(),
-    codec::<m::DescribeShareGroupOffsetsRequest>(),
+    own::<ShareFetchRequest>(),
+    own::<ShareAcknowledgeRequest>(),
+    own::<ShareOffsetsRequest>(),
     codec::<m::AlterShareGroupOffsetsRequest>(),
     codec::<m::DeleteShareGroupOffsetsRequest>(),
 ];

@@ -14,6 +14,7 @@ mod hostile;
 mod memory;
 mod random;
 mod shapes;
+mod share;
 
 /// Counts what is allocated.
 #[global_allocator]

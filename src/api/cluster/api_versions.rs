@@ -41,10 +41,12 @@ struct Feature {
 const FEATURES: &[Feature] = &[
     // Level 29 is what Kafka 4.2 calls itself.
     Feature { name: "metadata.version", level_min: 7, level_max: 29, finalized: 29 },
+    // Share groups, from level 2 on with dead letters (KIP-1191).
+    Feature { name: "share.version", level_min: 0, level_max: 2, finalized: 2 },
 ];
 
 /// Clients believe the highest epoch that any agent tells, so it grows with every change of [`FEATURES`].
-const FEATURES_EPOCH: i64 = 1;
+const FEATURES_EPOCH: i64 = 2;
 
 impl Handler for ApiVersions {
     const SPEC: ApiSpec = ApiSpec { key: ApiKey::ApiVersions as i16, name: "ApiVersions", min: 0, max: 4 };
@@ -157,6 +159,20 @@ mod tests {
         assert!(response.finalized_features_epoch >= 0);
         assert!(response.finalized_features.iter().all(|feature| feature.max_version_level > 0));
         assert!(response.supported_features.iter().all(|feature| feature.min_version > 0));
+    }
+
+    #[test]
+    fn features_that_may_be_off_are_told_to_who_understands_it() {
+        let supported = |version| -> Vec<(String, i16, i16)> {
+            let response = answer(version, APIS, &request("a", "1"));
+            let features = response.supported_features.iter();
+            features.map(|one| (one.name.to_string(), one.min_version, one.max_version)).collect()
+        };
+        let share = ("share.version".to_owned(), 0, 2);
+        assert!(!supported(3).contains(&share) && supported(4).contains(&share));
+        let response = answer(3, APIS, &request("a", "1"));
+        let finalized = response.finalized_features.iter().find(|feature| feature.name.as_str() == "share.version");
+        assert_eq!(finalized.map(|feature| feature.max_version_level), Some(2));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::api::error::{NONE, code, metastore_failure};
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::lookup::text;
 use crate::api::services::Services;
-use crate::api::topic::alteration::{carry_out, replacing};
+use crate::api::topic::alteration::{Judge, carry_out, replacing};
 use crate::api::topic::resource::Resource;
 use crate::metastore::values::{CatalogSnapshot, ConfigChange};
 use crate::model::error::{Condition, Failure};
@@ -82,7 +82,8 @@ fn check(
         }
     }
     let entries: Vec<(&str, &str)> = entries.into_iter().collect();
-    let changes = replacing(&resource, snapshot, context.apis, &entries)?;
+    let judge = Judge { snapshot, apis: context.apis, share: &services.share };
+    let changes = replacing(&resource, judge, &entries)?;
     Ok((resource, changes))
 }
 

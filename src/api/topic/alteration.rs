@@ -10,7 +10,8 @@ use crate::api::topic::config_rows::{broker_default, topic_rows, value_of};
 use crate::api::topic::resource::Resource;
 use crate::api::topic::settle::settle;
 use crate::config::definition::{Definition, ValueType, find, items};
-use crate::config::topic_table;
+use crate::config::share::ShareSettings;
+use crate::config::{group_rules, topic_table};
 use crate::metastore::values::{CatalogSnapshot, ConfigChange, Configs};
 use crate::model::error::{Condition, Failure};
 
@@ -30,16 +31,27 @@ pub enum Operation<'a> {
     Subtract(&'a str),
 }
 
+/// What changes are held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge<'a> {
+    /// What is set now.
+    pub snapshot: &'a CatalogSnapshot,
+    /// What is served.
+    pub apis: &'a [ApiSpec],
+    /// The bounds of groups' configurations.
+    pub share: &'a ShareSettings,
+}
+
 /// The changes that operations on single entries come to (IncrementalAlterConfigs).
 ///
 /// # Errors
 /// When a name or a value is not allowed.
 pub fn incremental(
     resource: &Resource,
-    snapshot: &CatalogSnapshot,
-    apis: &[ApiSpec],
+    judge: Judge<'_>,
     operations: &[(&str, Operation<'_>)],
 ) -> Result<Vec<ConfigChange>, Failure> {
+    let Judge { snapshot, apis, .. } = judge;
     let own = resource.own_entries(snapshot);
     let mut changes = Vec::new();
     for (name, operation) in operations {
@@ -65,7 +77,7 @@ pub fn incremental(
         };
         changes.extend(change);
     }
-    check_result(resource, own, &changes)?;
+    check_result(resource, judge, own, &changes)?;
     Ok(changes)
 }
 
@@ -97,24 +109,28 @@ fn list_now(
 /// When a name or a value is not allowed.
 pub fn replacing(
     resource: &Resource,
-    snapshot: &CatalogSnapshot,
-    apis: &[ApiSpec],
+    judge: Judge<'_>,
     entries: &[(&str, &str)],
 ) -> Result<Vec<ConfigChange>, Failure> {
-    let own = resource.own_entries(snapshot);
+    let own = resource.own_entries(judge.snapshot);
     let kept: BTreeSet<&str> = entries.iter().map(|(name, _)| *name).collect();
     let gone = own.keys().filter(|name| !kept.contains(name.as_str()));
     let mut changes: Vec<ConfigChange> = gone.map(|name| ConfigChange::Remove(name.clone())).collect();
     for (name, value) in entries {
-        resource.definition(name, apis)?;
+        resource.definition(name, judge.apis)?;
         changes.push(ConfigChange::Set((*name).to_owned(), (*value).to_owned()));
     }
-    check_result(resource, own, &changes)?;
+    check_result(resource, judge, own, &changes)?;
     Ok(changes)
 }
 
 /// Judges the entries as they would be.
-fn check_result(resource: &Resource, mut entries: Configs, changes: &[ConfigChange]) -> Result<(), Failure> {
+fn check_result(
+    resource: &Resource,
+    judge: Judge<'_>,
+    mut entries: Configs,
+    changes: &[ConfigChange],
+) -> Result<(), Failure> {
     let invalid = |sentence| Failure::new(Condition::InvalidConfig, sentence);
     for change in changes {
         match change {
@@ -131,7 +147,18 @@ fn check_result(resource: &Resource, mut entries: Configs, changes: &[ConfigChan
     }
     match resource {
         Resource::Topic(_) => topic_table::check_entries(&entries).map_err(invalid),
-        Resource::Cluster | Resource::Broker(_) | Resource::Group(_) => Ok(()),
+        Resource::Group(_) => {
+            let changed: Vec<&str> = changes.iter().map(name_of).collect();
+            let cluster = cluster_configs(judge.snapshot);
+            group_rules::check_entries(&entries, &changed, cluster, judge.share).map_err(invalid)
+        }
+        Resource::Cluster | Resource::Broker(_) => Ok(()),
+    }
+}
+
+fn name_of(change: &ConfigChange) -> &str {
+    match change {
+        ConfigChange::Set(name, _) | ConfigChange::Remove(name) => name,
     }
 }
 

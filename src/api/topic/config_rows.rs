@@ -3,9 +3,11 @@
 use crate::api::handler::ApiSpec;
 use crate::api::topic::resource::is_served;
 use crate::config::broker::BrokerDefaults;
-use crate::config::broker_table::{BROKER_CONFIGS, topic_config_of};
+use crate::config::broker_table::{BROKER_CONFIGS, is_dynamic};
 use crate::config::definition::{Definition, find};
+use crate::config::group_rules;
 use crate::config::group_table::GROUP_CONFIGS;
+use crate::config::share::ShareSettings;
 use crate::config::topic_table::TOPIC_CONFIGS;
 use crate::metastore::values::{Configs, NodeRecord};
 
@@ -92,14 +94,25 @@ pub fn cluster_rows(cluster: Option<&Configs>) -> Vec<Row> {
 
 /// An agent's configuration in Kafka's words, sorted by name.
 #[must_use]
-pub fn broker_rows(node: &NodeRecord, defaults: &BrokerDefaults, log_dir: &str, cluster: Option<&Configs>) -> Vec<Row> {
-    let settings = settings(node, defaults, log_dir);
+pub fn broker_rows(
+    node: &NodeRecord,
+    defaults: &BrokerDefaults,
+    share: &ShareSettings,
+    log_dir: &str,
+    cluster: Option<&Configs>,
+) -> Vec<Row> {
+    let mut settings = settings(node, defaults, log_dir);
+    for (name, value) in share.by_broker_name() {
+        if broker_default(name).is_none_or(|default| default != value) {
+            settings.insert(name.to_owned(), value);
+        }
+    }
     let rows = BROKER_CONFIGS.iter().map(|definition| {
         let name = definition.name;
         let shared = set(name, cluster, Source::Cluster);
         let own = set(name, Some(&settings), Source::Settings);
         let synonyms = shared.into_iter().chain(own).chain(default(definition, name)).collect();
-        Row::of(definition, topic_config_of(name).is_none(), synonyms)
+        Row::of(definition, !is_dynamic(name), synonyms)
     });
     rows.collect()
 }
@@ -123,12 +136,17 @@ fn settings(node: &NodeRecord, defaults: &BrokerDefaults, log_dir: &str) -> Conf
     settings
 }
 
-/// A group's configuration, sorted by name; only what has an effect on groups that are served.
+/// A group's configuration, sorted by name. What belongs to groups of a type that is not served can not be changed.
 #[must_use]
-pub fn group_rows(group: &Configs, apis: &[ApiSpec]) -> Vec<Row> {
-    let rows = GROUP_CONFIGS.iter().filter(|definition| is_served(definition, apis)).map(|definition| {
+pub fn group_rows(group: &Configs, share: &ShareSettings, apis: &[ApiSpec]) -> Vec<Row> {
+    let rows = GROUP_CONFIGS.iter().map(|definition| {
+        let shared_name = definition.broker_name.unwrap_or(definition.name);
         let own = set(definition.name, Some(group), Source::Group);
-        Row::of(definition, false, own.into_iter().chain(default(definition, definition.name)).collect())
+        let from_settings = group_rules::default_of(definition.name, share)
+            .filter(|value| definition.default != Some(value.as_str()))
+            .map(|value| Synonym { name: shared_name, value, source: Source::Settings });
+        let synonyms = own.into_iter().chain(from_settings).chain(default(definition, shared_name)).collect();
+        Row::of(definition, !is_served(definition, apis), synonyms)
     });
     rows.collect()
 }
@@ -178,11 +196,38 @@ mod tests {
     }
 
     #[test]
-    fn group_rows_are_only_those_of_served_group_types() {
-        assert!(group_rows(&Configs::new(), &[]).is_empty());
-        let share = [ApiSpec { key: 76, name: "ShareGroupHeartbeat", min: 1, max: 1 }];
-        let rows = group_rows(&entries(&[("share.auto.offset.reset", "earliest")]), &share);
-        assert!(rows.iter().all(|row| row.definition.name.starts_with("share.")));
+    fn a_groups_value_comes_from_group_then_settings_then_default() {
+        let apis = [ApiSpec { key: 76, name: "ShareGroupHeartbeat", min: 1, max: 1 }];
+        let settings = ShareSettings { delivery_count_limit: 7, ..ShareSettings::default() };
+        let group = entries(&[("share.auto.offset.reset", "earliest"), ("share.delivery.count.limit", "6")]);
+        let rows = group_rows(&group, &settings, &apis);
+        let row = |name: &str| rows.iter().find(|row| row.definition.name == name).expect("in the table");
+        let synonyms = |name: &str| -> Vec<(&str, String, Source)> {
+            row(name).synonyms.iter().map(|one| (one.name, one.value.clone(), one.source)).collect()
+        };
+        assert_eq!(
+            synonyms("share.delivery.count.limit"),
+            [
+                ("share.delivery.count.limit", "6".to_owned(), Source::Group),
+                ("group.share.delivery.count.limit", "7".to_owned(), Source::Settings),
+                ("group.share.delivery.count.limit", "5".to_owned(), Source::Default)
+            ]
+        );
+        assert_eq!(
+            synonyms("share.session.timeout.ms"),
+            [("group.share.session.timeout.ms", "45000".to_owned(), Source::Default)]
+        );
         assert_eq!(value_of(&rows, "share.auto.offset.reset").as_deref(), Some("earliest"));
+    }
+
+    #[test]
+    fn what_is_for_groups_that_are_not_served_is_shown_and_can_not_be_changed() {
+        let apis = [ApiSpec { key: 76, name: "ShareGroupHeartbeat", min: 1, max: 1 }];
+        let rows = group_rows(&Configs::new(), &ShareSettings::default(), &apis);
+        let changed: Vec<bool> = ["consumer.", "errors.deadletterqueue.", "share.", "streams.", "towpath.share."]
+            .iter()
+            .map(|kind| rows.iter().filter(|row| row.definition.name.starts_with(kind)).all(|row| !row.read_only))
+            .collect();
+        assert_eq!(changed, [false, true, true, false, true]);
     }
 }

@@ -4,7 +4,7 @@
 //! - Topics: every configuration of Kafka 4.x; what has no effect here says so in its documentation.
 //! - Brokers: what tools read, and the topics' defaults. Any agent describes any live agent. An empty name: what is set
 //!   for all.
-//! - Groups: what has an effect on groups that are served.
+//! - Groups: every configuration of Kafka 4.4 and our own; those for groups that are not served are read-only.
 //! - Nothing is sensitive: secrets are not shown at all.
 //!
 //! Versions: 1: synonyms (KIP-226) · 3: type and documentation (KIP-569) · 4: flexible
@@ -77,8 +77,8 @@ fn rows(
     Ok(match &resource {
         Resource::Topic(topic) => topic_rows(&topic.configs, cluster),
         Resource::Cluster => cluster_rows(cluster),
-        Resource::Broker(node) => broker_rows(node, &services.defaults, &services.log_dir, cluster),
-        Resource::Group(_) => group_rows(&resource.own_entries(snapshot), context.apis),
+        Resource::Broker(node) => broker_rows(node, &services.defaults, &services.share, &services.log_dir, cluster),
+        Resource::Group(_) => group_rows(&resource.own_entries(snapshot), &services.share, context.apis),
     })
 }
 

@@ -21,7 +21,7 @@ use crate::api::error::{NONE, code, metastore_failure};
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
 use crate::api::lookup::text;
 use crate::api::services::Services;
-use crate::api::topic::alteration::{Operation, carry_out, incremental};
+use crate::api::topic::alteration::{Judge, Operation, carry_out, incremental};
 use crate::api::topic::resource::Resource;
 use crate::metastore::values::{CatalogSnapshot, ConfigChange};
 use crate::model::error::{Condition, Failure};
@@ -85,7 +85,8 @@ fn check(
         }
         operations.push((config.name.as_str(), operation(config)?));
     }
-    let changes = incremental(&resource, snapshot, context.apis, &operations)?;
+    let judge = Judge { snapshot, apis: context.apis, share: &services.share };
+    let changes = incremental(&resource, judge, &operations)?;
     Ok((resource, changes))
 }
 

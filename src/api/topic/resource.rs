@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::handler::ApiSpec;
-use crate::config::broker_table::{BROKER_CONFIGS, topic_config_of};
+use crate::config::broker_table::{BROKER_CONFIGS, is_dynamic};
 use crate::config::definition::{Definition, find, unknown};
 use crate::config::group_table::GROUP_CONFIGS;
 use crate::config::topic_table::TOPIC_CONFIGS;
@@ -27,6 +27,7 @@ pub const GROUP: i8 = 32;
 
 const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 const SHARE_GROUP_HEARTBEAT: i16 = 76;
+const STREAMS_GROUP_HEARTBEAT: i16 = 88;
 
 /// A resource that exists.
 #[derive(Clone, Debug)]
@@ -102,7 +103,7 @@ impl Resource {
             Self::Topic(_) => find(TOPIC_CONFIGS, name).ok_or_else(|| invalid(unknown("topic", TOPIC_CONFIGS, name))),
             Self::Cluster => match find(BROKER_CONFIGS, name) {
                 None => Err(invalid(unknown("broker", BROKER_CONFIGS, name))),
-                Some(definition) if topic_config_of(name).is_some() => Ok(definition),
+                Some(definition) if is_dynamic(name) => Ok(definition),
                 Some(_) => Err(invalid(format!(
                     "Cannot update these configs dynamically: {name}; it comes from the agent's settings"
                 ))),
@@ -127,6 +128,10 @@ impl Resource {
 /// Whether groups of the kind that a group configuration is for are served.
 #[must_use]
 pub fn is_served(definition: &Definition, apis: &[ApiSpec]) -> bool {
-    let key = if definition.name.starts_with("share.") { SHARE_GROUP_HEARTBEAT } else { CONSUMER_GROUP_HEARTBEAT };
+    let key = match definition.name.split('.').next() {
+        Some("consumer") => CONSUMER_GROUP_HEARTBEAT,
+        Some("streams") => STREAMS_GROUP_HEARTBEAT,
+        _ => SHARE_GROUP_HEARTBEAT,
+    };
     apis.iter().any(|api| api.key == key)
 }

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::coordinator::group::values::{
     CommitOutcome, GroupDescription, JoinOutcome, JoinRefused, JoinRequest, LeaveOutcome, Leaving, MemberClaim,
-    OffsetCommit, OffsetDelete, SyncOutcome, SyncRequest,
+    OTHER_KIND, OffsetCommit, OffsetDelete, SyncOutcome, SyncRequest, outside_of_join,
 };
 use crate::model::error::Condition;
 
@@ -46,15 +46,17 @@ pub enum Command {
 impl Command {
     /// Answers that it can not be done.
     pub fn refuse(self, condition: Condition) {
+        let of_member = outside_of_join(condition, Condition::UnknownMemberId);
+        let of_group = outside_of_join(condition, Condition::GroupIdNotFound);
         match self {
             Self::Join(request, reply) => tell(reply, Err(JoinRefused { condition, member_id: request.member_id })),
-            Self::Sync(_, reply) => tell(reply, Err(condition)),
-            Self::Heartbeat(_, reply) | Self::Settle(reply) | Self::Delete(reply) | Self::Expire(reply) => {
-                tell(reply, Err(condition));
-            }
-            Self::Leave(_, reply) | Self::Commit(_, reply) | Self::DeleteOffsets(_, reply) => {
-                tell(reply, Err(condition));
-            }
+            Self::Sync(_, reply) => tell(reply, Err(of_member)),
+            Self::Heartbeat(_, reply) => tell(reply, Err(of_member)),
+            Self::Leave(_, reply) => tell(reply, Err(of_member)),
+            Self::Settle(reply) | Self::Delete(reply) | Self::Expire(reply) => tell(reply, Err(of_group)),
+            Self::Commit(_, reply) | Self::DeleteOffsets(_, reply) => tell(reply, Err(of_group)),
+            // As a classic group it does not exist.
+            Self::Describe(reply) if condition == OTHER_KIND => tell(reply, Ok(GroupDescription::dead())),
             Self::Describe(reply) => tell(reply, Err(condition)),
             Self::Release => {}
         }

@@ -56,12 +56,12 @@ impl CommitQueue {
         self.waiters.push(Waiter::Settle(reply));
     }
 
-    /// The step that writes it all, provided that `guard` holds of the group's document.
+    /// The step that writes it all, provided that `guards` hold: of the group's document first.
     #[must_use]
-    pub fn write(&mut self, guard: DocumentPut) -> DocumentWrite {
+    pub fn write(&mut self, guards: Vec<DocumentPut>) -> DocumentWrite {
         let puts = std::mem::take(&mut self.puts).into_iter();
         let put = |(key, body)| DocumentPut { key, expect: Expect::Any, change: DocumentChange::Put(body) };
-        DocumentWrite { puts: std::iter::once(guard).chain(puts.map(put)).collect() }
+        DocumentWrite { puts: guards.into_iter().chain(puts.map(put)).collect() }
     }
 
     /// Answers everyone.
@@ -73,6 +73,12 @@ impl CommitQueue {
             }
         }
     }
+}
+
+/// What a write that makes a group expects: no group of another kind has its id.
+#[must_use]
+pub fn check_absent(key: DocumentKey) -> DocumentPut {
+    DocumentPut { key, expect: Expect::Absent, change: DocumentChange::Check }
 }
 
 /// What a write of offsets expects of the group's document: to be as this home last wrote it.

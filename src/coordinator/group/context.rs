@@ -8,17 +8,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::base::clock::Timestamp;
 use crate::base::metrics::Metrics;
 use crate::base::rng::Rng;
 use crate::base::task::Supervisor;
 use crate::config::coordinators::CoordinatorSettings;
 use crate::coordinator::group::command::Command;
-use crate::coordinator::group::values::{GroupListing, Moment, Now};
+use crate::coordinator::group::values::{GroupListing, Moment, Now, OTHER_KIND};
+use crate::coordinator::metastore_time::MetastoreTime;
 use crate::coordinator::placement::Membership;
 use crate::metastore::cached::CatalogCache;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::store::Metastore;
+use crate::metastore::values::DocumentKind;
 use crate::model::error::Condition;
 use crate::model::group::GroupId;
 
@@ -68,23 +69,20 @@ impl Context {
     #[must_use]
     pub fn new(supervisor: Supervisor, parts: GroupParts) -> Self {
         let counters = GroupCounters::new(&parts.metrics);
-        let time = MetastoreTime { started: Instant::now(), anchor: Mutex::new(None) };
-        Self { parts, supervisor, registry: Registry::default(), counters, time }
+        Self { parts, supervisor, registry: Registry::default(), counters, time: MetastoreTime::default() }
     }
 
     /// Both times. The metastore's is reckoned from when it was last asked.
     #[must_use]
     pub fn now(&self) -> Now {
-        let moment = Moment(u64::try_from(self.time.started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let anchor = *lock(&self.time.anchor);
-        let wall = anchor.map_or(Timestamp::NONE, |(wall, asked_at)| wall.plus(asked_at.elapsed()));
-        Now { moment, wall }
+        let moment = Moment(u64::try_from(self.time.started().elapsed().as_millis()).unwrap_or(u64::MAX));
+        Now { moment, wall: self.time.now() }
     }
 
     /// The instant of a moment.
     #[must_use]
     pub fn instant_of(&self, moment: Moment) -> Instant {
-        self.time.started + std::time::Duration::from_millis(moment.0)
+        self.time.started() + std::time::Duration::from_millis(moment.0)
     }
 
     /// Asks the metastore for its time.
@@ -92,10 +90,7 @@ impl Context {
     /// # Errors
     /// When it can not be asked.
     pub async fn refresh_time(&self) -> Result<()> {
-        let asked_at = Instant::now();
-        let wall = self.parts.metastore.now().await?;
-        *lock(&self.time.anchor) = Some((wall, asked_at));
-        Ok(())
+        self.time.refresh(&*self.parts.metastore).await
     }
 
     /// Asks the metastore for its time unless it was asked before.
@@ -103,7 +98,7 @@ impl Context {
     /// # Errors
     /// When it can not be asked.
     pub async fn ensure_time(&self) -> Result<()> {
-        if lock(&self.time.anchor).is_some() { Ok(()) } else { self.refresh_time().await }
+        self.time.ensure(&*self.parts.metastore).await
     }
 
     /// Whether this agent is the group's home.
@@ -111,12 +106,6 @@ impl Context {
     pub fn is_home_of(&self, group_id: &GroupId) -> bool {
         self.parts.membership.view().is_home_of(group_id.as_str())
     }
-}
-
-/// The metastore's time between two questions.
-struct MetastoreTime {
-    started: Instant,
-    anchor: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 /// What the coordinator counts.
@@ -234,10 +223,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[must_use]
 pub fn condition_of(error: &MetastoreError) -> Condition {
     match error {
+        MetastoreError::Conflict { key } if key.kind == DocumentKind::ShareGroup => OTHER_KIND,
         MetastoreError::Conflict { .. } | MetastoreError::Fenced { .. } => Condition::NotCoordinator,
         MetastoreError::Unavailable(_) | MetastoreError::Unknown(_) | MetastoreError::Unreadable(_) => {
             Condition::CoordinatorNotAvailable
         }
-        MetastoreError::Tombstoned { .. } => Condition::UnknownServerError,
+        MetastoreError::Tombstoned { .. } | MetastoreError::Refused { .. } => Condition::UnknownServerError,
     }
 }

@@ -67,6 +67,12 @@ pub fn group_key(group_id: &GroupId) -> DocumentKey {
     DocumentKey { kind: DocumentKind::Group, name: group_id.0.clone() }
 }
 
+/// The key of the document that a share group of the same id has: a group is of one kind only.
+#[must_use]
+pub fn share_key(group_id: &GroupId) -> DocumentKey {
+    DocumentKey { kind: DocumentKind::ShareGroup, name: group_id.0.clone() }
+}
+
 /// The document of a group, as `home` writes it.
 #[must_use]
 pub fn encode(group: &ClassicGroup, home: NodeIdentity) -> Bytes {

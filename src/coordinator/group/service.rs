@@ -203,6 +203,6 @@ fn named(group_id: &GroupId) -> Result<(), Condition> {
 }
 
 #[cfg(test)]
-mod kit;
+pub(in crate::coordinator) mod kit;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use crate::coordinator::group::commits::CommitQueue;
 use crate::coordinator::group::context::Context;
 use crate::coordinator::group::document;
 use crate::coordinator::group::values::{
-    Answer, Effects, GroupState, JoinOutcome, JoinRefused, LeaveOutcome, SyncOutcome, Ticket,
+    Answer, Effects, GroupState, JoinOutcome, JoinRefused, LeaveOutcome, SyncOutcome, Ticket, outside_of_join,
 };
 use crate::metastore::error::Result as MetastoreResult;
 use crate::metastore::values::{DocumentKey, DocumentVersion};
@@ -125,11 +125,12 @@ impl Shard {
         for (_, waiting) in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Join(member_id, reply) => tell(reply, Err(JoinRefused { condition, member_id })),
-                Waiting::Sync(reply) => tell(reply, Err(condition)),
-                Waiting::Heartbeat(reply) => tell(reply, Err(condition)),
-                Waiting::Leave(reply) => tell(reply, Err(condition)),
+                Waiting::Sync(reply) => tell(reply, Err(outside_of_join(condition, Condition::UnknownMemberId))),
+                Waiting::Heartbeat(reply) => tell(reply, Err(outside_of_join(condition, Condition::UnknownMemberId))),
+                Waiting::Leave(reply) => tell(reply, Err(outside_of_join(condition, Condition::UnknownMemberId))),
             }
         }
+        let condition = outside_of_join(condition, Condition::GroupIdNotFound);
         std::mem::take(&mut self.queue).answer(Err(condition));
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::base::backoff::Backoff;
 use crate::coordinator::group::classic::state::ClassicGroup;
-use crate::coordinator::group::commits::CommitQueue;
-use crate::coordinator::group::commits::check;
+use crate::coordinator::group::commits::{CommitQueue, check, check_absent};
 use crate::coordinator::group::context::condition_of;
 use crate::coordinator::group::document;
 use crate::coordinator::group::shard::{Shard, Write};
+use crate::coordinator::group::values::{GroupState, OTHER_KIND, outside_of_join};
 use crate::metastore::error::{MetastoreError, Result as MetastoreResult};
 use crate::metastore::values::{DocumentChange, DocumentPut, DocumentVersion, DocumentWrite, Expect};
 use crate::model::error::Condition;
@@ -29,8 +29,8 @@ impl Shard {
         if !self.context.is_home_of(&self.group_id) {
             return Err(Condition::NotCoordinator);
         }
-        if self.group.is_some() {
-            return Ok(());
+        if let Some(group) = &self.group {
+            return if group.state == GroupState::Dead { self.refuse_other_kind().await } else { Ok(()) };
         }
         // A write of an earlier life must not be mistaken for one of this life.
         let _ = self.settle().await;
@@ -44,8 +44,12 @@ impl Shard {
         let refused = |error: MetastoreError| condition_of(&error);
         self.context.ensure_time().await.map_err(refused)?;
         for _ in 0..ATTEMPTS_MAX {
-            let documents = metastore.get_documents(vec![self.key.clone()]).await.map_err(refused)?;
-            let Some(found) = documents.into_iter().next().flatten() else {
+            let keys = vec![self.key.clone(), document::share_key(&self.group_id)];
+            let mut documents = metastore.get_documents(keys).await.map_err(refused)?.into_iter();
+            let Some(found) = documents.next().flatten() else {
+                if documents.next().flatten().is_some() {
+                    return Err(OTHER_KIND);
+                }
                 (self.group, self.version) = (Some(ClassicGroup::dead(self.group_id.clone())), None);
                 return Ok(());
             };
@@ -69,6 +73,14 @@ impl Shard {
         Err(Condition::CoordinatorLoadInProgress)
     }
 
+    /// A group that does not exist may have become a share group since.
+    async fn refuse_other_kind(&mut self) -> Result<(), Condition> {
+        let keys = vec![document::share_key(&self.group_id)];
+        let found = self.context.parts.metastore.get_documents(keys).await;
+        let found = found.map_err(|error| condition_of(&error))?.into_iter().next().flatten();
+        if found.is_some() { Err(OTHER_KIND) } else { Ok(()) }
+    }
+
     fn home(&self) -> crate::model::node::NodeIdentity {
         self.context.parts.membership.view().this
     }
@@ -77,8 +89,12 @@ impl Shard {
         DocumentPut { key: self.key.clone(), expect, change: DocumentChange::Put(body) }
     }
 
-    fn expectation(&self) -> Expect {
-        self.version.map_or(Expect::Absent, Expect::Version)
+    /// The change of the group's own document. A new one is only made when no share group has its id.
+    fn puts(&self, body: Bytes) -> Vec<DocumentPut> {
+        match self.version {
+            Some(version) => vec![self.put(Expect::Version(version), body)],
+            None => vec![self.put(Expect::Absent, body), check_absent(document::share_key(&self.group_id))],
+        }
     }
 
     /// Stores the group, after everything that was committed before.
@@ -93,8 +109,7 @@ impl Shard {
         let rng = self.context.parts.rng.clone();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(400), rng);
         for _ in 0..ATTEMPTS_MAX {
-            let put = self.put(self.expectation(), body.clone());
-            match metastore.write_documents(DocumentWrite { puts: vec![put] }).await {
+            match metastore.write_documents(DocumentWrite { puts: self.puts(body.clone()) }).await {
                 Ok(versions) => {
                     self.version = versions.first().copied();
                     return Ok(());
@@ -147,14 +162,14 @@ impl Shard {
             return;
         }
         let mut batch = std::mem::take(&mut self.queue);
-        let guard = match (self.version, &self.group) {
-            (Some(version), _) => check(self.key.clone(), version),
-            (None, Some(group)) => self.put(Expect::Absent, document::encode(group, self.home())),
+        let guards = match (self.version, &self.group) {
+            (Some(version), _) => vec![check(self.key.clone(), version)],
+            (None, Some(group)) => self.puts(document::encode(group, self.home())),
             // Whoever unloads the group answers those who wait.
             (None, None) => return batch.answer(Err(Condition::CoordinatorNotAvailable)),
         };
-        let write = batch.write(guard);
-        self.context.counters.offset_commits.inc_by(u64::try_from(write.puts.len() - 1).unwrap_or(0));
+        self.context.counters.offset_commits.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        let write = batch.write(guards);
         let metastore = self.context.parts.metastore.clone();
         let write: Write = Box::pin(async move { metastore.write_documents(write).await });
         self.writing = Some((write, batch));
@@ -174,7 +189,7 @@ impl Shard {
             }
             Err(error) => {
                 let condition = self.lost(&error);
-                batch.answer(Err(condition));
+                batch.answer(Err(outside_of_join(condition, Condition::GroupIdNotFound)));
                 // Offsets may be committed again at will; but whether a new group's document exists is unknown.
                 let is_void = condition == Condition::NotCoordinator || self.version.is_none();
                 if is_void {

@@ -15,6 +15,15 @@ use crate::model::topic::{TopicIdPartition, TopicName};
 /// The protocol type of consumers; their subscriptions can be read.
 pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
+/// The id belongs to a share group, as JoinGroup says it.
+pub const OTHER_KIND: Condition = Condition::InconsistentGroupProtocol;
+
+/// `condition`, or what a request other than JoinGroup answers when the id belongs to a share group.
+#[must_use]
+pub fn outside_of_join(condition: Condition, other_kind: Condition) -> Condition {
+    if condition == OTHER_KIND { other_kind } else { condition }
+}
+
 /// Monotonic time of one agent: milliseconds since its coordinator started. Never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub u64);
@@ -287,6 +296,14 @@ pub struct GroupDescription {
     pub protocol_name: Arc<str>,
     /// Its members, sorted by id.
     pub members: Vec<MemberDescription>,
+}
+
+impl GroupDescription {
+    /// The group that does not exist.
+    #[must_use]
+    pub fn dead() -> Self {
+        Self { state: GroupState::Dead, protocol_type: "".into(), protocol_name: "".into(), members: Vec::new() }
+    }
 }
 
 /// A member as DescribeGroups shows it.

@@ -9,12 +9,16 @@ use tracing::{error, warn};
 
 use crate::base::backoff::Backoff;
 use crate::base::rng::Rng;
+use crate::log::append::admit::BatchFacts;
 use crate::log::append::buffer::PartitionBatches;
 use crate::log::append::upload::Uploaded;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::store::Metastore;
-use crate::metastore::values::{BatchCommit, CommitObject, CommitReceipt, DocumentWrite, RangeCommit};
+use crate::metastore::values::{
+    BatchCommit, BatchRefusal, CommitObject, CommitReceipt, DocumentKey, DocumentWrite, RangeCommit,
+};
 use crate::model::node::NodeIdentity;
+use crate::model::topic::TopicIdPartition;
 
 /// What commits need, shared by the tasks that run them.
 #[derive(Clone)]
@@ -38,6 +42,14 @@ pub(crate) enum CommitEnd {
     Lost(String),
     /// The metastore could not be reached until nobody waited any more. Nothing was applied.
     GaveUp(String),
+    /// A document is not at the expected version. Nothing was applied.
+    Conflict {
+        key: DocumentKey,
+        /// The key can never be committed: an attempt in doubt had to be ruled out first.
+        sealed: bool,
+    },
+    /// A batch of an all-or-nothing commit is refused. Nothing was applied.
+    Refused { partition: TopicIdPartition, refusal: BatchRefusal, sealed: bool },
 }
 
 /// The first pause after a failure.
@@ -53,25 +65,31 @@ pub(crate) fn commit_of(node: NodeIdentity, uploaded: &Uploaded, batches: &[Part
         .iter()
         .zip(&uploaded.ranges)
         .zip(&uploaded.batch_crcs)
-        .map(|(((partition, batches), bytes), crcs)| RangeCommit {
-            partition: *partition,
-            position: bytes.position,
-            batches: batches
-                .iter()
-                .zip(crcs)
-                .map(|(batch, crc)| BatchCommit {
-                    // A batch's length is a 32-bit number on the wire.
-                    length: u32::try_from(batch.records.len()).unwrap_or(u32::MAX),
-                    crc: *crc,
-                    record_count: batch.facts.record_count,
-                    max_timestamp: batch.facts.max_timestamp,
-                    producer: batch.facts.producer,
-                })
-                .collect(),
+        .map(|(((partition, batches), bytes), crcs)| {
+            let batches = batches.iter().map(|batch| (batch.records.len(), &batch.facts));
+            range_of(*partition, bytes.position, batches.zip(crcs.iter().copied()))
         })
         .collect();
     let byte_size = uploaded.byte_size;
-    CommitObject { node, object: uploaded.key.clone(), byte_size, ranges, documents: DocumentWrite::default() }
+    let (object, documents) = (uploaded.key.clone(), DocumentWrite::default());
+    CommitObject { node, object, byte_size, ranges, documents, all_or_nothing: false }
+}
+
+/// What the metastore must know of one partition's batches: lengths and facts, with the CRC of each.
+pub(crate) fn range_of<'a>(
+    partition: TopicIdPartition,
+    position: u64,
+    batches: impl Iterator<Item = ((usize, &'a BatchFacts), u32)>,
+) -> RangeCommit {
+    let batches = batches.map(|((length, facts), crc)| BatchCommit {
+        // A batch's length is a 32-bit number on the wire.
+        length: u32::try_from(length).unwrap_or(u32::MAX),
+        crc,
+        record_count: facts.record_count,
+        max_timestamp: facts.max_timestamp,
+        producer: facts.producer,
+    });
+    RangeCommit { partition, position, batches: batches.collect() }
 }
 
 /// Commits, and asks and repeats until the outcome is known.
@@ -101,7 +119,15 @@ pub(crate) async fn resolve(committer: &Committer, mut commit: CommitObject, dea
                 reason
             }
             Err(MetastoreError::Unavailable(reason)) => reason,
-            Err(other @ (MetastoreError::Conflict { .. } | MetastoreError::Unreadable(_))) => {
+            Err(MetastoreError::Conflict { key }) => {
+                return refused(metastore, &commit, in_doubt, CommitEnd::Conflict { key, sealed: in_doubt }, backoff)
+                    .await;
+            }
+            Err(MetastoreError::Refused { partition, refusal }) => {
+                let end = CommitEnd::Refused { partition, refusal, sealed: in_doubt };
+                return refused(metastore, &commit, in_doubt, end, backoff).await;
+            }
+            Err(other @ MetastoreError::Unreadable(_)) => {
                 error!(object = %commit.object, failure = %other, "commit refused for a reason that an operator must see");
                 other.to_string()
             }
@@ -114,6 +140,31 @@ pub(crate) async fn resolve(committer: &Committer, mut commit: CommitObject, dea
         if in_doubt && let Ok(Some(receipt)) = metastore.receipt(&commit.object).await {
             return CommitEnd::Done(receipt);
         }
+    }
+}
+
+/// After a doubt, a refusal speaks only for its own attempt: an earlier one that is still on its way might yet find
+/// what it expects. A tombstone on the key rules that out, or finds that it was applied already.
+async fn refused(
+    metastore: &dyn Metastore,
+    commit: &CommitObject,
+    in_doubt: bool,
+    end: CommitEnd,
+    mut backoff: Backoff,
+) -> CommitEnd {
+    if !in_doubt {
+        return end;
+    }
+    loop {
+        match metastore.tombstone(vec![commit.object.clone()]).await.as_deref() {
+            Ok([false]) => match metastore.receipt(&commit.object).await {
+                Ok(Some(receipt)) => return CommitEnd::Done(receipt),
+                outcome => warn!(object = %commit.object, ?outcome, "a committed object's receipt can not be read"),
+            },
+            Ok(_) => return end,
+            Err(failure) => warn!(object = %commit.object, %failure, "a doubt can not be ruled out yet"),
+        }
+        tokio::time::sleep(backoff.next_pause()).await;
     }
 }
 

@@ -287,6 +287,14 @@ impl Driver {
                 }
                 return Ok(());
             }
+            refusal @ (CommitEnd::Conflict { .. } | CommitEnd::Refused { .. }) => {
+                error!(?refusal, "the metastore refused conditions that the writer did not set");
+                if let Some(flight) = self.flights.pop_front() {
+                    self.flight_bytes -= flight.bytes;
+                    refuse(flight.batches, &storage_failure("metastore", &"it refused the commit"));
+                }
+                return Ok(());
+            }
             CommitEnd::Fenced(reason) => return Err(self.on_fenced(reason)),
             CommitEnd::Lost(reason) => {
                 // Dropped without an answer: its waiters hear that nothing is known.

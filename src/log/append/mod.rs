@@ -4,6 +4,7 @@
 //! admit → buffer → upload → commit → settle        driven by writer (the handle) and drive (its task)
 //!           ▲ pace                     │
 //!           └────────── hold ◄─────────┘
+//! atomic: admit → upload → commit with documents → settle        for the server's own records
 //! ```
 //!
 //! What always holds:
@@ -17,6 +18,7 @@
 //! however long it takes, while the commits behind it wait and their callers time out. A fenced agent stops.
 
 pub mod admit;
+pub mod atomic;
 pub mod buffer;
 pub mod commit;
 pub mod drive;

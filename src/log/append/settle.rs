@@ -54,7 +54,7 @@ pub(crate) fn settle(uploaded: &Uploaded, batches: Vec<PartitionBatches>, receip
 
 fn settle_range(settled: &mut Settled, position: u64, batches: Vec<Admitted>, range: RangeReceipt) {
     let RangeReceipt { partition, bounds, batches: receipts, extents } = range;
-    settled.cached.extend(slices_of(&extents, position, &batches));
+    settled.cached.extend(slices_of(&extents, position, batches.iter().map(|batch| &batch.records)));
     settled.unanswered += batches.len().saturating_sub(receipts.len());
     // Where the partition ended when a batch was refused: where the next one that was taken begins.
     let mut ended_at = bounds.high_watermark;
@@ -93,16 +93,20 @@ fn end_before(receipt: &BatchReceipt, ended_at: &mut Offset) -> Offset {
 }
 
 /// The batches of a range that begins at `position`, by the extents that they became; both are in order.
-fn slices_of(extents: &[Extent], mut position: u64, batches: &[Admitted]) -> Vec<(ByteRange, Vec<Bytes>)> {
+pub(crate) fn slices_of<'a>(
+    extents: &[Extent],
+    mut position: u64,
+    batches: impl Iterator<Item = &'a Bytes>,
+) -> Vec<(ByteRange, Vec<Bytes>)> {
     let mut found: Vec<(ByteRange, Vec<Bytes>)> = Vec::with_capacity(extents.len());
-    let mut batches = batches.iter().peekable();
+    let mut batches = batches.peekable();
     for extent in extents {
         let mut slices = Vec::new();
         while let Some(batch) = batches.next_if(|_| position < extent.bytes.end()) {
             if position >= extent.bytes.position {
-                slices.push(batch.records.clone());
+                slices.push(batch.clone());
             }
-            position += batch.byte_size();
+            position += batch.len() as u64;
         }
         found.push((extent.bytes, slices));
     }

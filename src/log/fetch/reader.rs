@@ -102,6 +102,23 @@ impl Reader {
         self.serve(&request, &wanted, located).await
     }
 
+    /// Bytes that are there now: one outcome per partition, in the request's order. Neither waits nor asks whether the
+    /// logs went on elsewhere; for readers that are woken by news and look again.
+    pub async fn read(&self, request: &FetchRequest) -> Vec<FetchOutcome> {
+        let wanted: Vec<Wanted> =
+            request.partitions.iter().map(|fetch| Wanted::of(fetch, request.read_committed)).collect();
+        let located = self.locator.locate(&wanted).await;
+        self.serve(request, &wanted, located).await
+    }
+
+    /// Returns once this agent knows of everything that was committed, wherever, before `moment`.
+    ///
+    /// # Errors
+    /// When nobody can say where the logs end.
+    pub async fn catch_up(&self, moment: Instant) -> Result<(), Failure> {
+        self.freshness.since(moment).await.map_err(|error| failure_of(&error))
+    }
+
     /// Looks again before a client is told that there is nothing: whatever was acknowledged before it asked, at
     /// whichever agent, must be there.
     async fn confirm(&self, wanted: &[Wanted], located: Vec<Located>, asked: Instant) -> Vec<Located> {

@@ -418,7 +418,7 @@ async fn one_object_many_times_at_once(bench: Bench) {
     let receipts = join_all((0..8).map(|_| bench.metastore.commit_object(commit.clone()))).await;
     for receipt in &receipts {
         assert_eq!(receipt, &receipts[0]);
-        assert!(receipt.is_ok());
+        assert!(receipt.is_ok(), "{receipt:?}");
     }
     assert_eq!(bench.bounds(to).await.high_watermark, Offset(2));
     assert_eq!(bench.extents(to, 0).await.len(), 1);

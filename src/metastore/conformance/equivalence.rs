@@ -69,7 +69,7 @@ enum Operation {
     DeleteTopic(TopicId),
     Grow(TopicId, i32),
     AlterConfigs(TopicId, Vec<ConfigChange>),
-    Commit { object: ObjectKey, node: usize, ranges: Vec<RangeCommit>, documents: DocumentWrite },
+    Commit { object: ObjectKey, node: usize, ranges: Vec<RangeCommit>, documents: DocumentWrite, all_or_nothing: bool },
     Receipt(ObjectKey),
     FindExtents(ExtentQuery),
     FindByTime(TimeQuery),
@@ -228,7 +228,8 @@ impl World {
         });
         let ranges = ranges.collect();
         let documents = if random.chance(0.2) { self.write(random) } else { DocumentWrite::default() };
-        Operation::Commit { object: self.object(random), node: self.node(random), ranges, documents }
+        let (object, node, all_or_nothing) = (self.object(random), self.node(random), random.chance(0.3));
+        Operation::Commit { object, node, ranges, documents, all_or_nothing }
     }
 
     fn log_start(&self, random: &Rng) -> LogStartMove {
@@ -309,13 +310,14 @@ impl World {
             Operation::AlterConfigs(topic_id, changes) => {
                 shown(metastore.alter_configs(ConfigResource::Topic(*topic_id), changes.clone()).await)
             }
-            Operation::Commit { object, node, ranges, documents } => {
+            Operation::Commit { object, node, ranges, documents, all_or_nothing } => {
                 let commit = CommitObject {
                     node: self.nodes[*node].identities[side],
                     object: object.clone(),
                     byte_size: 1,
                     ranges: ranges.clone(),
                     documents: documents.clone(),
+                    all_or_nothing: *all_or_nothing,
                 };
                 shown(metastore.commit_object(commit).await.map(timeless_receipt))
             }
@@ -515,7 +517,11 @@ fn shown<T: std::fmt::Debug>(answer: Result<T, MetastoreError>) -> String {
         Err(MetastoreError::Unavailable(_)) => "unavailable".to_owned(),
         Err(MetastoreError::Unknown(_)) => "unknown".to_owned(),
         Err(MetastoreError::Unreadable(_)) => "unreadable".to_owned(),
-        Err(other @ (MetastoreError::Conflict { .. } | MetastoreError::Tombstoned { .. })) => other.to_string(),
+        Err(
+            other @ (MetastoreError::Conflict { .. }
+            | MetastoreError::Tombstoned { .. }
+            | MetastoreError::Refused { .. }),
+        ) => other.to_string(),
     }
 }
 

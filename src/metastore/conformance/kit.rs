@@ -106,7 +106,8 @@ impl Bench {
     pub fn commit_of(&self, object: &str, ranges: Vec<RangeCommit>) -> CommitObject {
         let bytes = ranges.iter().flat_map(|range| &range.batches).map(|batch| u64::from(batch.length)).sum();
         let documents = DocumentWrite::default();
-        CommitObject { node: self.node, object: self.object(object), byte_size: bytes, ranges, documents }
+        let (node, object) = (self.node, self.object(object));
+        CommitObject { node, object, byte_size: bytes, ranges, documents, all_or_nothing: false }
     }
 
     /// Commits ranges as one object.

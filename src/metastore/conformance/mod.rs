@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! suite         the list of all cases           equivalence   random steps, two backends, same answers
-//! kit           what cases are made of          catalog  batch_index  object_ledger  state_store   the cases
+//! kit           what cases are made of          catalog  batch_index  atomic  reading  object_ledger  state_store   the cases
 //! ```
 
+pub mod atomic;
 pub mod batch_index;
 pub mod catalog;
 pub mod equivalence;

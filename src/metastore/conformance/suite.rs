@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::metastore::conformance::kit::Bench;
-use crate::metastore::conformance::{batch_index, catalog, object_ledger, reading, state_store};
+use crate::metastore::conformance::{atomic, batch_index, catalog, object_ledger, reading, state_store};
 use crate::metastore::store::Metastore;
 
 type Run = Box<dyn Fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -44,6 +44,7 @@ impl Case {
 pub fn cases() -> Vec<Case> {
     let mut cases = catalog::cases();
     cases.extend(batch_index::cases());
+    cases.extend(atomic::cases());
     cases.extend(reading::cases());
     cases.extend(object_ledger::cases());
     cases.extend(state_store::cases());

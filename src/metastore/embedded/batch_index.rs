@@ -14,7 +14,7 @@ use crate::metastore::embedded::store::{EmbeddedMetastore, View};
 use crate::metastore::embedded::{keys, records, time_index};
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::feed::follow;
-use crate::metastore::sequencing::{sequence_range, unknown_partition_receipt};
+use crate::metastore::sequencing::{refusal_of, sequence_range, unknown_partition_receipt};
 use crate::metastore::values::{
     CommitObject, CommitReceipt, Extent, ExtentQuery, FeedEntry, FeedPage, FeedPosition, LogStartMove, LogStartReceipt,
     PartitionBounds, PartitionExtents, RangeCommit, RangeReceipt, TimeQuery,
@@ -184,7 +184,14 @@ impl Step {
 
         let mut ranges = Vec::with_capacity(commit.ranges.len());
         for range in &commit.ranges {
-            ranges.push(self.append(&commit.object, range).await?);
+            let receipt = self.append(&commit.object, range).await?;
+            if commit.all_or_nothing
+                && let Some(refusal) = refusal_of(receipt.partition, &receipt.batches)
+            {
+                // The step is abandoned with all that was prepared in it.
+                return Err(refusal);
+            }
+            ranges.push(receipt);
         }
         let extent_count = ranges.iter().map(|range| u32::try_from(range.extents.len()).unwrap_or(u32::MAX)).sum();
         let object = StoredObject::Committed {

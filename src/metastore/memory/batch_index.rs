@@ -10,7 +10,7 @@ use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::feed::follow;
 use crate::metastore::memory::state::{ObjectRecord, PartitionLog, RECEIPTS_KEPT, State};
 use crate::metastore::memory::store::MemoryMetastore;
-use crate::metastore::sequencing::{sequence_range, unknown_partition_receipt};
+use crate::metastore::sequencing::{refusal_of, sequence_range, unknown_partition_receipt};
 use crate::metastore::values::{
     CommitObject, CommitReceipt, Extent, ExtentQuery, FeedEntry, FeedPage, FeedPosition, LogStartMove, LogStartReceipt,
     PartitionBounds, PartitionExtents, RangeCommit, RangeReceipt, TimeQuery, TimeTarget,
@@ -90,6 +90,9 @@ impl State {
             }
         }
         self.check_documents(&commit.documents)?;
+        if commit.all_or_nothing {
+            self.check_ranges(commit, now)?;
+        }
 
         self.apply_documents(&commit.documents);
         let ranges: Vec<_> = commit.ranges.iter().map(|range| self.append(&commit.object, range, now)).collect();
@@ -99,6 +102,23 @@ impl State {
         let receipt = CommitReceipt { committed_at: now, ranges };
         self.keep_receipt(&commit.object, &receipt);
         Ok(receipt)
+    }
+
+    /// Whether no batch would be refused.
+    fn check_ranges(&self, commit: &CommitObject, now: Timestamp) -> Result<()> {
+        for range in &commit.ranges {
+            let batches = match self.logs.get(&range.partition) {
+                None => unknown_partition_receipt(range).batches,
+                Some(log) => {
+                    let mut producers = log.producers.clone();
+                    sequence_range(log.head, &mut producers, &commit.object, range, now).batches
+                }
+            };
+            if let Some(refusal) = refusal_of(range.partition, &batches) {
+                return Err(refusal);
+            }
+        }
+        Ok(())
     }
 
     fn append(&mut self, object: &ObjectKey, range: &RangeCommit, now: Timestamp) -> RangeReceipt {

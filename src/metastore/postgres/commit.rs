@@ -21,7 +21,9 @@ use crate::metastore::postgres::plan::{CommitPlan, DocumentColumns, assume_accep
 use crate::metastore::postgres::pool::settle;
 use crate::metastore::postgres::state_store::conflict_at;
 use crate::metastore::postgres::step::{StepColumns, StepRange, decode, encode, receipt};
-use crate::metastore::sequencing::{PartitionHead, ProducerState, REMEMBERED_BATCHES, RememberedBatch, sequence_range};
+use crate::metastore::sequencing::{
+    PartitionHead, ProducerState, REMEMBERED_BATCHES, RememberedBatch, refusal_of, sequence_range,
+};
 use crate::metastore::values::{CommitObject, CommitReceipt, LogStartMove, LogStartReceipt};
 use crate::model::object::ObjectKey;
 use crate::model::offset::Offset;
@@ -94,6 +96,11 @@ impl PostgresMetastore {
             let parameters = parameters(commit, &object, &plan, &documents, &true, &now);
             let statement = transaction.prepare_cached(COMMIT).await.map_err(failure)?;
             let row = transaction.query_one(&statement, &parameters).await.map_err(failure)?;
+            // Asked only now, since an earlier try, a fence, a tombstone and a conflict come first. The transaction
+            // ends with this future, uncommitted.
+            if let (0, Some(refusal)) = (column::<i32>(&row, 0)?, refusal_of_all(commit, &plan)) {
+                return Err(Failure::Final(refusal));
+            }
             committing = true;
             transaction.commit().await.map_err(|error| Failure::of(Effect::Write, &error))?;
             Ok((plan, row))
@@ -115,12 +122,13 @@ impl PostgresMetastore {
             1 => self.fenced(commit.node).await,
             2 => MetastoreError::Tombstoned { key: commit.object.clone() },
             3 => conflict_at(&commit.documents, column(row, 1)?),
-            4 => match self.stored_receipt(&commit.object).await? {
+            5 => return Ok(Outcome::Undecided),
+            // Committed before. The function may have seen the object without its step (6): then another try was
+            // committed between two of its statements, and the step is there by now.
+            _ => match self.stored_receipt(&commit.object).await? {
                 Some(receipt) => return Ok(Outcome::DoneBefore(receipt)),
                 None => receipt_is_gone(&commit.object),
             },
-            5 => return Ok(Outcome::Undecided),
-            _ => receipt_is_gone(&commit.object),
         };
         Err(Failure::Final(refusal))
     }
@@ -174,6 +182,12 @@ impl PostgresMetastore {
         let answer = answer.await;
         settle(client, if committing { Effect::Write } else { Effect::Read }, answer)
     }
+}
+
+/// Why a commit that is all or nothing comes to nothing.
+fn refusal_of_all(commit: &CommitObject, plan: &CommitPlan) -> Option<MetastoreError> {
+    let mut ranges = plan.ranges.iter().filter(|_| commit.all_or_nothing);
+    ranges.find_map(|range| refusal_of(range.partition, &range.batches))
 }
 
 fn receipt_is_gone(object: &ObjectKey) -> MetastoreError {

@@ -50,11 +50,11 @@ const FORGOTTEN_TOPIC: &[Field] = &[
     field(Kind::Array(&INT32)), // partitions
 ];
 
-/// ShareFetch, v1.
+/// ShareFetch, v1–2.
 pub static SHARE_FETCH: Message = Message {
     key: 78,
     min: 1,
-    max: 1,
+    max: 2,
     flexible: 0,
     fields: &[
         field(STRING).nullable(), // group_id
@@ -65,6 +65,8 @@ pub static SHARE_FETCH: Message = Message {
         field(INT32),             // max_bytes
         field(INT32),             // max_records
         field(INT32),             // batch_size
+        field(INT8).since(2),     // share_acquire_mode
+        field(BOOL).since(2),     // is_renew_ack
         structs(FETCH_TOPIC),     // topics
         structs(FORGOTTEN_TOPIC), // forgotten_topics_data
     ],
@@ -86,16 +88,17 @@ const ACKNOWLEDGE_TOPIC: &[Field] = &[
     structs(ACKNOWLEDGE_PARTITION), // partitions
 ];
 
-/// ShareAcknowledge, v1.
+/// ShareAcknowledge, v1–2.
 pub static SHARE_ACKNOWLEDGE: Message = Message {
     key: 79,
     min: 1,
-    max: 1,
+    max: 2,
     flexible: 0,
     fields: &[
         field(STRING).nullable(),   // group_id
         field(STRING).nullable(),   // member_id
         field(INT32),               // share_session_epoch
+        field(BOOL).since(2),       // is_renew_ack
         structs(ACKNOWLEDGE_TOPIC), // topics
     ],
 };
@@ -110,11 +113,11 @@ const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP: &[Field] = &[
     structs(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC).nullable(), // topics
 ];
 
-/// DescribeShareGroupOffsets, v0.
+/// DescribeShareGroupOffsets, v0–1.
 pub static DESCRIBE_SHARE_GROUP_OFFSETS: Message = Message {
     key: 90,
     min: 0,
-    max: 0,
+    max: 1,
     flexible: 0,
     fields: &[
         structs(DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP), // groups

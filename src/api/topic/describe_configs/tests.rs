@@ -134,6 +134,11 @@ async fn faults_of_alterations_are_named() {
         (BROKER, "", 0, "log.retention.ms", Some("x"), 40, "Not a number of type LONG"),
         (BROKER, &this, 0, "log.retention.ms", Some("1"), 40, "--entity-default"),
         (GROUP, "g", 0, "no.such.thing", Some("1"), 40, "Unknown group config name"),
+        (GROUP, "g", 0, "share.record.lock.duration.ms", Some("14999"), 40, "in the range 15000 to 60000 inclusive"),
+        (GROUP, "g", 0, "share.delivery.count.limit", Some("1"), 40, "Value must be at least 2"),
+        (GROUP, "g", 0, "errors.deadletterqueue.topic.name", Some("letters"), 40, "must begin with dlq."),
+        (GROUP, "g", 0, "errors.deadletterqueue.topic.name", Some("__letters"), 40, "internal topics"),
+        (GROUP, "g", 0, "towpath.share.redelivery.backoff.ms", Some("-1"), 40, "between 0 and 86400000"),
         (GROUP, "", 0, "consumer.session.timeout.ms", Some("1"), 42, "Default group resources"),
     ] {
         let (got, sentence) = alter(&kit, kind, name, operation, key, value).await;
@@ -150,6 +155,18 @@ async fn the_clusters_default_reaches_topics() {
     assert_eq!(value(&kit, BROKER, "", "log.retention.ms").await, ("77".to_owned(), 3));
     let all = kit.ask::<DescribeConfigs>(4, describe(BROKER, "", None)).await.results.remove(0);
     assert_eq!(all.configs.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cluster_says_how_topics_for_dead_letters_are_called() {
+    let kit = Kit::start().await;
+    let name = "errors.deadletterqueue.topic.name";
+    assert_eq!(alter(&kit, GROUP, "g", 0, name, Some("dlq.g")).await.0, 0);
+    assert_eq!(value(&kit, GROUP, "g", name).await, ("dlq.g".to_owned(), 8));
+    assert_eq!(alter(&kit, BROKER, "", 0, "errors.deadletterqueue.topic.name.prefix", Some("letters-")).await.0, 0);
+    assert_eq!(alter(&kit, GROUP, "g", 0, name, Some("dlq.h")).await.0, 40);
+    assert_eq!(alter(&kit, GROUP, "g", 0, name, Some("letters-h")).await.0, 0);
+    assert_eq!(alter(&kit, BROKER, "", 0, "group.share.delivery.count.limit", Some("7")).await.0, 40);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,7 @@ use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition, TopicName};
 
 /// What happens to a write of documents.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(in crate::coordinator) enum Fault {
     /// It is refused.
     Unavailable,
     /// It is done, but its answer gets lost.
@@ -49,16 +49,16 @@ pub(super) enum Fault {
 }
 
 /// A metastore that is slow and fails on demand.
-pub(super) struct Faulty {
+pub(in crate::coordinator) struct Faulty {
     inner: MemoryMetastore,
     faults: Mutex<VecDeque<Fault>>,
-    pub(super) write_ms: AtomicU64,
-    pub(super) writes: AtomicUsize,
+    pub(in crate::coordinator) write_ms: AtomicU64,
+    pub(in crate::coordinator) writes: AtomicUsize,
 }
 
 impl Faulty {
     /// The next writes of documents end so.
-    pub(super) fn fail(&self, faults: &[Fault]) {
+    pub(in crate::coordinator) fn fail(&self, faults: &[Fault]) {
         self.faults.lock().unwrap().extend(faults);
     }
 }
@@ -191,21 +191,21 @@ impl Metastore for Faulty {
 }
 
 /// One agent's group coordinator, and whom it believes to live.
-pub(super) struct Agent {
-    pub(super) groups: GroupService,
-    pub(super) supervisor: Supervisor,
-    node_id: i32,
-    membership: Membership,
+pub(in crate::coordinator) struct Agent {
+    pub(in crate::coordinator) groups: GroupService,
+    pub(in crate::coordinator) supervisor: Supervisor,
+    pub(in crate::coordinator) node_id: i32,
+    pub(in crate::coordinator) membership: Membership,
 }
 
 impl Agent {
     /// This agent believes that these nodes live; the one of two that is meant to be home is named alone.
-    pub(super) fn sees(&self, nodes: &[i32]) {
+    pub(in crate::coordinator) fn sees(&self, nodes: &[i32]) {
         self.membership.replace(view(self.node_id, nodes, false));
     }
 
     /// This agent knows that it is about to stop.
-    pub(super) fn drains(&self) {
+    pub(in crate::coordinator) fn drains(&self) {
         self.membership.replace(view(self.node_id, &[self.node_id], true));
     }
 }
@@ -224,20 +224,20 @@ fn view(this: i32, nodes: &[i32], draining: bool) -> ClusterView {
 }
 
 /// A cluster in which node 1 is home to every group.
-pub(super) struct Kit {
-    pub(super) metastore: Arc<Faulty>,
-    pub(super) catalog: CatalogCache,
-    pub(super) one: Agent,
-    pub(super) two: Agent,
-    pub(super) topic_id: TopicId,
+pub(in crate::coordinator) struct Kit {
+    pub(in crate::coordinator) metastore: Arc<Faulty>,
+    pub(in crate::coordinator) catalog: CatalogCache,
+    pub(in crate::coordinator) one: Agent,
+    pub(in crate::coordinator) two: Agent,
+    pub(in crate::coordinator) topic_id: TopicId,
 }
 
 impl Kit {
-    pub(super) async fn new() -> Self {
+    pub(in crate::coordinator) async fn new() -> Self {
         Self::with(CoordinatorSettings::default()).await
     }
 
-    pub(super) async fn with(settings: CoordinatorSettings) -> Self {
+    pub(in crate::coordinator) async fn with(settings: CoordinatorSettings) -> Self {
         let clock = Arc::new(ManualClock::starting_at(Timestamp(1_000_000)));
         let metastore = Arc::new(Faulty {
             inner: MemoryMetastore::new(clock),
@@ -253,7 +253,7 @@ impl Kit {
         kit
     }
 
-    pub(super) async fn create_topic(&self) {
+    pub(in crate::coordinator) async fn create_topic(&self) {
         let topic = NewTopic {
             topic_id: self.topic_id,
             name: TopicName::new("t").unwrap(),
@@ -266,16 +266,16 @@ impl Kit {
     }
 
     /// Another process in the place of an agent.
-    pub(super) fn restarted(&self, node_id: i32) -> Agent {
+    pub(in crate::coordinator) fn restarted(&self, node_id: i32) -> Agent {
         let settings = CoordinatorSettings { group_initial_rebalance_delay_ms: 0, ..CoordinatorSettings::default() };
         agent(node_id, &self.metastore, &self.catalog, &settings)
     }
 
-    pub(super) fn partition(&self, index: i32) -> TopicIdPartition {
+    pub(in crate::coordinator) fn partition(&self, index: i32) -> TopicIdPartition {
         TopicIdPartition::new(self.topic_id, PartitionIndex(index))
     }
 
-    pub(super) fn commit_of(&self, claim: &MemberClaim, index: i32, offset: i64) -> OffsetCommit {
+    pub(in crate::coordinator) fn commit_of(&self, claim: &MemberClaim, index: i32, offset: i64) -> OffsetCommit {
         let commit = PartitionCommit {
             partition: self.partition(index),
             offset: Offset(offset),
@@ -286,7 +286,7 @@ impl Kit {
     }
 
     /// Commits one offset.
-    pub(super) async fn commit(
+    pub(in crate::coordinator) async fn commit(
         &self,
         agent: &Agent,
         claim: &MemberClaim,
@@ -297,7 +297,11 @@ impl Kit {
     }
 
     /// One committed offset.
-    pub(super) async fn fetch(&self, agent: &Agent, index: i32) -> std::result::Result<Option<i64>, Condition> {
+    pub(in crate::coordinator) async fn fetch(
+        &self,
+        agent: &Agent,
+        index: i32,
+    ) -> std::result::Result<Option<i64>, Condition> {
         let partition = self.partition(index);
         let selection = OffsetSelection::Partitions(vec![partition]);
         let found = agent.groups.fetch_offsets(&group(), selection).await?;
@@ -319,12 +323,12 @@ fn agent(node_id: i32, metastore: &Arc<Faulty>, catalog: &CatalogCache, settings
     Agent { groups: GroupService::start(&supervisor, parts), supervisor, node_id, membership }
 }
 
-pub(super) fn group() -> GroupId {
+pub(in crate::coordinator) fn group() -> GroupId {
     "g".into()
 }
 
 /// A member's first JoinGroup, of an old client that needs no id beforehand.
-pub(super) fn join_request(member_id: &str) -> JoinRequest {
+pub(in crate::coordinator) fn join_request(member_id: &str) -> JoinRequest {
     // A subscription to the topic `t`.
     let metadata = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t");
     JoinRequest {
@@ -343,7 +347,7 @@ pub(super) fn join_request(member_id: &str) -> JoinRequest {
 }
 
 /// Who speaks for a member of the first generation, or another one.
-pub(super) fn claim(member_id: &MemberId, generation: i32) -> MemberClaim {
+pub(in crate::coordinator) fn claim(member_id: &MemberId, generation: i32) -> MemberClaim {
     MemberClaim {
         group_id: group(),
         member_id: member_id.clone(),
@@ -353,11 +357,11 @@ pub(super) fn claim(member_id: &MemberId, generation: i32) -> MemberClaim {
 }
 
 /// A client outside of group membership.
-pub(super) fn nobody() -> MemberClaim {
+pub(in crate::coordinator) fn nobody() -> MemberClaim {
     claim(&"".into(), -1)
 }
 
-pub(super) async fn sync(
+pub(in crate::coordinator) async fn sync(
     agent: &Agent,
     claim: &MemberClaim,
     assigned: &[&MemberId],
@@ -374,7 +378,7 @@ pub(super) async fn sync(
 }
 
 /// A stable group of one member.
-pub(super) async fn alone(agent: &Agent) -> MemberId {
+pub(in crate::coordinator) async fn alone(agent: &Agent) -> MemberId {
     let joined = agent.groups.join(join_request("")).await.unwrap();
     let member_id = joined.member_id;
     sync(agent, &claim(&member_id, joined.generation.0), &[&member_id]).await.unwrap();
@@ -383,14 +387,17 @@ pub(super) async fn alone(agent: &Agent) -> MemberId {
 
 /// Something that goes on while the test does something else.
 #[allow(clippy::disallowed_methods)]
-pub(super) fn meanwhile<T: Send + 'static>(
+pub(in crate::coordinator) fn meanwhile<T: Send + 'static>(
     doing: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
     tokio::spawn(doing)
 }
 
 /// A JoinGroup that waits.
-pub(super) async fn parked_join(agent: &Agent, request: JoinRequest) -> tokio::task::JoinHandle<JoinOutcome> {
+pub(in crate::coordinator) async fn parked_join(
+    agent: &Agent,
+    request: JoinRequest,
+) -> tokio::task::JoinHandle<JoinOutcome> {
     let groups = agent.groups.clone();
     let parked = meanwhile(async move { groups.join(request).await });
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -398,12 +405,12 @@ pub(super) async fn parked_join(agent: &Agent, request: JoinRequest) -> tokio::t
     parked
 }
 
-pub(super) fn refusal(
+pub(in crate::coordinator) fn refusal(
     outcome: std::result::Result<Joined, crate::coordinator::group::values::JoinRefused>,
 ) -> Condition {
     outcome.unwrap_err().condition
 }
 
-pub(super) async fn pass(ms: u64) {
+pub(in crate::coordinator) async fn pass(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }

@@ -1,0 +1,146 @@
+//! The body of a ShareFetch request, v1–2.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use crate::wire::fields::{FieldReader, MalformedMessage};
+use crate::wire::message::{Exchange, ReadRequest};
+use crate::wire::pieces::Pieces;
+use crate::wire::share::acknowledgements::{ShareTopic, put_topics, read_topics};
+use crate::wire::share::fetch_response::ShareFetchResponse;
+
+/// A ShareFetch request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareFetchRequest {
+    /// The group.
+    pub group_id: Option<StrBytes>,
+    /// Who asks.
+    pub member_id: Option<StrBytes>,
+    /// 0 opens a session, −1 closes it, else its next number.
+    pub session_epoch: i32,
+    /// How long the answer may take, in milliseconds.
+    pub wait_max_ms: i32,
+    /// How many bytes make an answer worth sending.
+    pub bytes_min: i32,
+    /// How many bytes of records are wanted at most.
+    pub bytes_max: i32,
+    /// How many records are wanted at most.
+    pub records_max: i32,
+    /// The wished size of one acquired range.
+    pub batch_size: i32,
+    /// 0: whole batches; 1: never more than `records_max` (v2+, KIP-1206).
+    pub acquire_mode: i8,
+    /// Whether records are renewed: then nothing is fetched (v2+, KIP-1222).
+    pub is_renew: bool,
+    /// Partitions to fetch from here on, and what becomes of records.
+    pub topics: Vec<ShareTopic>,
+    /// Partitions to fetch no longer.
+    pub forgotten: Vec<ForgottenTopic>,
+}
+
+/// Partitions of a topic to fetch no longer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForgottenTopic {
+    /// The topic.
+    pub topic_id: Uuid,
+    /// Its partitions.
+    pub partitions: Vec<i32>,
+}
+
+impl Default for ShareFetchRequest {
+    /// Kafka's defaults of the fields.
+    fn default() -> Self {
+        Self {
+            group_id: None,
+            member_id: None,
+            session_epoch: 0,
+            wait_max_ms: 0,
+            bytes_min: 0,
+            bytes_max: i32::MAX,
+            records_max: 0,
+            batch_size: 0,
+            acquire_mode: 0,
+            is_renew: false,
+            topics: Vec::new(),
+            forgotten: Vec::new(),
+        }
+    }
+}
+
+impl ShareFetchRequest {
+    fn from_fields(fields: &mut FieldReader<'_>, version: i16) -> Result<Self, MalformedMessage> {
+        if !(<Self as Exchange>::MIN..=<Self as Exchange>::MAX).contains(&version) {
+            return Err(MalformedMessage::Version);
+        }
+        let request = Self {
+            group_id: fields.nullable_string()?,
+            member_id: fields.nullable_string()?,
+            session_epoch: fields.i32()?,
+            wait_max_ms: fields.i32()?,
+            bytes_min: fields.i32()?,
+            bytes_max: fields.i32()?,
+            records_max: fields.i32()?,
+            batch_size: fields.i32()?,
+            acquire_mode: if version >= 2 { fields.i8()? } else { 0 },
+            is_renew: version >= 2 && fields.bool()?,
+            topics: read_topics(fields)?,
+            forgotten: fields.array(read_forgotten)?,
+        };
+        fields.tags()?;
+        Ok(request)
+    }
+}
+
+fn read_forgotten(fields: &mut FieldReader<'_>) -> Result<ForgottenTopic, MalformedMessage> {
+    let topic = ForgottenTopic { topic_id: fields.uuid()?, partitions: fields.array(FieldReader::i32)? };
+    fields.tags()?;
+    Ok(topic)
+}
+
+impl ReadRequest for ShareFetchRequest {
+    fn read(body: &mut Bytes, version: i16) -> Result<Self, String> {
+        Self::from_fields(&mut FieldReader::new(body), version).map_err(|error| error.to_string())
+    }
+}
+
+impl Exchange for ShareFetchRequest {
+    const KEY: i16 = 78;
+    const MIN: i16 = 1;
+    const MAX: i16 = 2;
+    type Response = ShareFetchResponse;
+
+    fn put(&self, version: i16, frame: &mut BytesMut) -> Result<(), String> {
+        if version < 2 && self.is_renew {
+            return Err("records are renewed from version 2 on".to_owned());
+        }
+        let mut pieces = Pieces::with_capacity(256, 0, true);
+        for text in [&self.group_id, &self.member_id] {
+            pieces.nullable_string(text.as_deref().map(str::as_bytes));
+        }
+        for number in [self.session_epoch, self.wait_max_ms, self.bytes_min, self.bytes_max] {
+            pieces.own.put_i32(number);
+        }
+        pieces.own.put_i32(self.records_max);
+        pieces.own.put_i32(self.batch_size);
+        if version >= 2 {
+            pieces.own.put_i8(self.acquire_mode);
+            pieces.own.put_u8(u8::from(self.is_renew));
+        }
+        put_topics(&self.topics, &mut pieces);
+        pieces.count(self.forgotten.len());
+        for topic in &self.forgotten {
+            pieces.uuid(topic.topic_id);
+            pieces.count(topic.partitions.len());
+            topic.partitions.iter().for_each(|partition| pieces.own.put_i32(*partition));
+            pieces.no_tags();
+        }
+        pieces.no_tags();
+        pieces.finish().iter().for_each(|piece| frame.put_slice(piece));
+        Ok(())
+    }
+
+    fn read_response(body: &mut Bytes, version: i16) -> Result<ShareFetchResponse, String> {
+        ShareFetchResponse::read(body, version).map_err(|error| error.to_string())
+    }
+}
