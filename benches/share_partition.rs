@@ -51,7 +51,8 @@ fn state(runs: i64, tail: i64) -> (SharePartitionState, AcknowledgementBatch) {
     let mut state = SharePartitionState::starting_at(Offset(1_000_000));
     for index in 0..runs {
         let now = Timestamp(NOW.0 - 10_000 + index);
-        acquire(&mut state, &offer(state.end_offset(), 1), &wish(index % 100, 1), now, &RULES);
+        let offer = offer(state.end_offset(), 1);
+        acquire(&mut state, &offer, &wish(index % 100, 1), now, &RULES);
     }
     let first = state.end_offset();
     acquire(&mut state, &offer(first, tail), &wish(999, 10_000), NOW, &RULES);
@@ -66,7 +67,8 @@ fn delivery(state: &SharePartitionState, done: &AcknowledgementBatch, records: i
     lapse(&mut state, NOW, &|_| false, &RULES);
     let done = acknowledge(&mut state, &member.member_id, std::slice::from_ref(done), NOW, &RULES);
     assert!(done.is_ok());
-    let ranges = acquire(&mut state, &offer(state.end_offset(), records), &member, NOW, &RULES);
+    let offer = offer(state.end_offset(), records);
+    let ranges = acquire(&mut state, &offer, &member, NOW, &RULES);
     assert_eq!(ranges.len(), 1);
     encode(&StoredPartition::Decided(state))
 }
@@ -84,7 +86,7 @@ fn benches(criterion: &mut Criterion) {
         let (state, done) = state(runs, 500);
         let id = format!("{runs} runs");
         group.bench_function(BenchmarkId::new("acknowledge one type per offset", &id), |bencher| {
-            let types = vec![AcknowledgeType::Accept, AcknowledgeType::Release].repeat(250);
+            let types = [AcknowledgeType::Accept, AcknowledgeType::Release].repeat(250);
             let mixed = [AcknowledgementBatch { types, ..done.clone() }];
             let member = wish(999, 1).member_id;
             bencher.iter(|| {

@@ -73,6 +73,31 @@ pub(crate) enum Mishap {
     Tombstoned,
 }
 
+/// What the next write of documents does instead of succeeding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DocumentMishap {
+    /// It is applied, but the answer is lost.
+    AnswerLost,
+    /// It is not applied, and nobody knows.
+    RequestLost,
+    /// It is refused for now.
+    Unavailable,
+    /// It works.
+    None,
+}
+
+/// How documents misbehave, and how often they are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct DocumentMishaps {
+    pub next: Mutex<VecDeque<DocumentMishap>>,
+    /// How long each write takes.
+    pub write_time: Mutex<Duration>,
+    /// How many puts each write had.
+    pub writes: Mutex<Vec<usize>>,
+    /// How often documents were read.
+    pub reads: Mutex<u32>,
+}
+
 /// A memory metastore that misbehaves on demand.
 #[derive(Debug)]
 pub(crate) struct ToxicMetastore {
@@ -84,6 +109,8 @@ pub(crate) struct ToxicMetastore {
     pub commits: Mutex<Vec<ObjectKey>>,
     /// How often extents were asked for.
     pub lookups: Mutex<u32>,
+    /// The same for documents.
+    pub documents: DocumentMishaps,
 }
 
 #[async_trait]
@@ -213,6 +240,7 @@ impl ObjectLedger for ToxicMetastore {
 #[async_trait]
 impl StateStore for ToxicMetastore {
     async fn get_documents(&self, keys: Vec<DocumentKey>) -> Result<Vec<Option<Document>>> {
+        *self.documents.reads.lock().unwrap() += 1;
         self.inner.get_documents(keys).await
     }
     async fn list_documents(
@@ -225,7 +253,19 @@ impl StateStore for ToxicMetastore {
         self.inner.list_documents(kind, prefix, after, limit).await
     }
     async fn write_documents(&self, write: DocumentWrite) -> Result<Vec<DocumentVersion>> {
-        self.inner.write_documents(write).await
+        self.documents.writes.lock().unwrap().push(write.puts.len());
+        let pause = *self.documents.write_time.lock().unwrap();
+        tokio::time::sleep(pause).await;
+        let mishap = self.documents.next.lock().unwrap().pop_front();
+        match mishap.unwrap_or(DocumentMishap::None) {
+            DocumentMishap::None => self.inner.write_documents(write).await,
+            DocumentMishap::Unavailable => Err(MetastoreError::Unavailable("down".into())),
+            DocumentMishap::RequestLost => Err(MetastoreError::Unknown("request lost".into())),
+            DocumentMishap::AnswerLost => {
+                self.inner.write_documents(write).await?;
+                Err(MetastoreError::Unknown("answer lost".into()))
+            }
+        }
     }
 }
 
@@ -245,6 +285,8 @@ pub(crate) struct SlowStore {
     pub inner: InMemory,
     /// How long the next PUTs take; the last one stays.
     pub puts: Mutex<VecDeque<Duration>>,
+    /// How long GETs take.
+    pub get_time: Mutex<Duration>,
     /// Whether PUTs are refused for good.
     pub refuses: Mutex<bool>,
     pub puts_now: Mutex<(u32, u32)>,
@@ -289,9 +331,13 @@ impl ObjectStore for SlowStore {
         self.inner.put_multipart_opts(location, options).await
     }
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        let pause = *self.get_time.lock().unwrap();
+        tokio::time::sleep(pause).await;
         self.inner.get_opts(location, options).await
     }
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+        let pause = *self.get_time.lock().unwrap();
+        tokio::time::sleep(pause).await;
         self.inner.get_ranges(location, ranges).await
     }
     fn delete_stream(
@@ -342,10 +388,12 @@ impl World {
             receipts_unavailable: Mutex::default(),
             commits: Mutex::default(),
             lookups: Mutex::default(),
+            documents: DocumentMishaps::default(),
         });
         let store = SlowStore {
             inner: InMemory::new(),
             puts: Mutex::default(),
+            get_time: Mutex::default(),
             refuses: Mutex::default(),
             puts_now: Mutex::default(),
         };

@@ -21,7 +21,7 @@ use crate::world::{Ask, DELIVERY_COUNT_LIMIT, LOCK_TICKS, RECORDS};
 
 /// An agent that does something wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// Writes whatever version is there.
     IgnoreVersion,
     /// Answers, then writes.
@@ -43,22 +43,23 @@ pub enum Mutant {
 }
 
 /// A decision.
-pub struct Decision {
-    pub body: Vec<u8>,
-    pub acquired: Vec<(i64, u16)>,
-    pub finished: Vec<i64>,
+#[derive(Clone)]
+pub(crate) struct Decision {
+    pub(crate) body: Vec<u8>,
+    pub(crate) acquired: Vec<(i64, u16)>,
+    pub(crate) finished: Vec<i64>,
 }
 
-pub fn member_id(member: usize) -> MemberId {
+pub(crate) fn member_id(member: usize) -> MemberId {
     MemberId::from(["m0", "m1"][member])
 }
 
 /// A document in which nothing has happened yet.
-pub fn empty() -> Vec<u8> {
+pub(crate) fn empty() -> Vec<u8> {
     stored(SharePartitionState::starting_at(Offset(0)))
 }
 
-pub fn state(body: &[u8]) -> SharePartitionState {
+pub(crate) fn state(body: &[u8]) -> SharePartitionState {
     match decode(Bytes::copy_from_slice(body)).expect("it was encoded") {
         StoredPartition::Decided(state) => state,
         StoredPartition::Undecided => unreachable!("the model starts decided"),
@@ -71,11 +72,11 @@ fn stored(state: SharePartitionState) -> Vec<u8> {
 }
 
 /// Who asks an agent, and when.
-pub struct Asked {
-    pub member: usize,
-    pub node: NodeIdentity,
-    pub now: Timestamp,
-    pub mutant: Option<Mutant>,
+pub(crate) struct Asked {
+    pub(crate) member: usize,
+    pub(crate) node: NodeIdentity,
+    pub(crate) now: Timestamp,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl Asked {
@@ -94,7 +95,7 @@ impl Asked {
     }
 
     /// Decides on a document what becomes of it. `None`: nothing.
-    pub fn decide(
+    pub(crate) fn decide(
         &self,
         body: &[u8],
         ask: Ask,

@@ -19,17 +19,26 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::decide::Mutant;
 use crate::model::{ALL_CAN_END, COUNTED, FINISHED_STAYS, LIMITED, NOTHING_SKIPPED, ONE_HOLDER, OWN_ONLY, ShareModel};
 
-#[test]
-fn two_agents_share_a_partition_whatever_happens() {
-    let checker = ShareModel { mutant: None }.checker().threads(2).spawn_bfs().join();
+fn holds(deaths: u8, losses: u8) {
+    let checker = ShareModel::new(None, deaths, losses).checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
     let states = checker.unique_state_count();
     assert!(states > 10_000, "{states} states are too few to mean anything");
 }
 
+#[test]
+fn what_is_promised_holds_while_an_agent_dies() {
+    holds(1, 0);
+}
+
+#[test]
+fn what_is_promised_holds_while_an_answer_is_lost() {
+    holds(0, 1);
+}
+
 /// A mutant must break a promise, and that one.
 fn caught(mutant: Mutant, promise: &'static str) {
-    let model = ShareModel { mutant: Some(mutant) };
+    let model = ShareModel::new(Some(mutant), 1, 1);
     let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyOf([promise].into())).spawn_bfs().join();
     assert!(checker.discovery(promise).is_some(), "{mutant:?} does not break the promise that {promise}");
 }

@@ -1,32 +1,55 @@
 //! What can happen, and what must hold.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use stateright::{Model, Property};
 use towpath::base::clock::Timestamp;
+use towpath::coordinator::share::partition::acknowledge::AcknowledgeRefusal;
 use towpath::coordinator::share::partition::run::Holder;
 use towpath::model::node::{NodeEpoch, NodeId, NodeIdentity};
 
 use crate::decide::{Asked, Decision, Mutant, empty, state};
 use crate::world::{
-    Agent, Ask, Copy, DELIVERY_COUNT_LIMIT, Held, LAST_TICK, LOCK_TICKS, Member, RECORDS, Told, Work, World,
+    Agent, Ask, DELIVERY_COUNT_LIMIT, Held, Known, LAST_TICK, LOCK_TICKS, Member, RECORDS, Told, Work, World,
 };
 
-pub const ONE_HOLDER: &str = "a record is with one member at a time, unless its lock ended";
-pub const FINISHED_STAYS: &str = "what was told to be finished is not delivered again";
-pub const COUNTED: &str = "every acquisition adds one to the delivery count";
-pub const LIMITED: &str = "no record is delivered more often than the limit";
-pub const OWN_ONLY: &str = "nobody ends the lock of another member";
-pub const NOTHING_SKIPPED: &str = "the start offset passes only what is finished";
-pub const ALL_CAN_END: &str = "every record can be finished from here";
+pub(crate) const ONE_HOLDER: &str = "a record is with one member at a time, unless its lock ended";
+pub(crate) const FINISHED_STAYS: &str = "what was told to be finished is not delivered again";
+pub(crate) const COUNTED: &str = "every acquisition adds one to the delivery count";
+pub(crate) const LIMITED: &str = "no record is delivered more often than the limit";
+pub(crate) const OWN_ONLY: &str = "nobody ends the lock of another member";
+pub(crate) const NOTHING_SKIPPED: &str = "the start offset passes only what is finished";
+pub(crate) const ALL_CAN_END: &str = "every record can be finished from here";
 
 /// Two members, two agents, two records.
-#[derive(Clone)]
-pub struct ShareModel {
-    pub mutant: Option<Mutant>,
+pub(crate) struct ShareModel {
+    pub(crate) mutant: Option<Mutant>,
+    /// How many agents die at most.
+    pub(crate) deaths: u8,
+    /// How many answers are lost at most.
+    pub(crate) losses: u8,
+    memory: Memory,
 }
+
+/// Decisions are pure, so each is made once: thousands of moments share a document.
+#[derive(Default)]
+struct Memory {
+    decisions: Mutex<BTreeMap<Question, Answer>>,
+    ends: Mutex<BTreeMap<Ending, bool>>,
+}
+
+/// A document, who asks for what through which agent, when, and which agents are over.
+type Question = (Vec<u8>, usize, usize, Ask, i64, [i64; 2]);
+
+/// A document, and which agents are over.
+type Ending = (Vec<u8>, [i64; 2]);
+
+type Answer = Result<Option<Decision>, AcknowledgeRefusal>;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A member asks, its agent decides.
     Ask(usize, Ask),
     /// The store answers an agent, which answers the member; or the member never hears of it.
@@ -41,9 +64,29 @@ pub enum Step {
     Tick,
 }
 
+fn epochs(world: &World) -> [i64; 2] {
+    [world.agents[0].epoch, world.agents[1].epoch]
+}
+
 impl ShareModel {
-    fn is_over(world: &World) -> impl Fn(&Holder) -> bool {
-        let epochs = [world.agents[0].epoch, world.agents[1].epoch];
+    pub(crate) fn new(mutant: Option<Mutant>, deaths: u8, losses: u8) -> Self {
+        Self { mutant, deaths, losses, memory: Memory::default() }
+    }
+
+    fn decided(&self, world: &World, body: &[u8], member: usize, ask: Ask) -> Answer {
+        let agent = world.members[member].agent;
+        let question = (body.to_vec(), member, agent, ask, world.now, epochs(world));
+        if let Some(known) = self.memory.decisions.lock().expect("nobody panics").get(&question) {
+            return known.clone();
+        }
+        let asked = Asked { member, node: world.node(agent), now: world.time(), mutant: self.mutant };
+        let answer = asked.decide(body, ask, &Self::is_over(world));
+        self.memory.decisions.lock().expect("nobody panics").insert(question, answer.clone());
+        answer
+    }
+
+    fn is_over(world: &World) -> impl Fn(&Holder) -> bool + use<> {
+        let epochs = epochs(world);
         move |holder| {
             let agent = usize::try_from(holder.node.node_id.0).expect("two agents");
             holder.node.node_epoch.0 < epochs[agent]
@@ -52,19 +95,18 @@ impl ShareModel {
 
     fn ask(&self, world: &mut World, member: usize, ask: Ask) -> Option<()> {
         let index = world.members[member].agent;
-        let copy = world.agents[index].copy.clone();
-        let (body, is_newest) = copy.map_or((world.body.clone(), true), |copy| (copy.body, copy.is_newest));
-        let asked = Asked { member, node: world.node(index), now: world.time(), mutant: self.mutant };
-        let decided = asked.decide(&body, ask, &Self::is_over(world));
+        let known = world.agents[index].known.clone();
+        let (body, is_newest) = known.map_or((world.body.clone(), true), |known| (known.body, known.is_newest));
+        let decided = self.decided(world, &body, member, ask);
         if let Ask::Accept(offset) | Ask::Reject(offset) | Ask::Release(offset) = ask {
             // Whatever comes of it: the member does not work on it any more.
             held(world, member, offset)?.is_live = false;
         }
         match decided {
             // An old copy does not refuse: the agent reads again.
-            Err(_) if !is_newest => world.agents[index].copy = None,
+            Err(_) if !is_newest => world.agents[index].known = None,
             Err(_) => world.members[member].held.retain(|held| Ask::Renew(held.offset) != ask && held.is_live),
-            Ok(None) if !is_newest => world.agents[index].copy = None,
+            Ok(None) if !is_newest => world.agents[index].known = None,
             Ok(None) => return None,
             Ok(Some(Decision { body, acquired, finished })) => {
                 let deadline = world.time().0 + i64::try_from(LOCK_TICKS).expect("few");
@@ -81,11 +123,11 @@ impl ShareModel {
     fn put(&self, world: &mut World, index: usize, is_heard: bool) -> Option<()> {
         let work = world.agents[index].work.take()?;
         if !work.is_newest && self.mutant != Some(Mutant::IgnoreVersion) {
-            world.agents[index].copy = None;
+            world.agents[index].known = None;
             return is_heard.then_some(());
         }
         store(world, &work);
-        world.agents[index].copy = Some(Copy { body: work.body.clone(), is_newest: true });
+        world.agents[index].known = Some(Known { body: work.body.clone(), is_newest: true });
         if is_heard && self.mutant != Some(Mutant::AnswerFirst) {
             answer(world, &work);
         }
@@ -100,7 +142,7 @@ impl ShareModel {
         if is_done {
             store(world, &work);
         }
-        world.agents[index].copy = None;
+        world.agents[index].known = None;
         if self.mutant == Some(Mutant::UnknownIsDone) {
             answer(world, &work);
         } else {
@@ -112,6 +154,16 @@ impl ShareModel {
 
     /// From here on nothing goes wrong any more: does everything end?
     fn all_can_end(&self, world: &World) -> bool {
+        let question = (world.body.clone(), epochs(world));
+        if let Some(known) = self.memory.ends.lock().expect("nobody panics").get(&question) {
+            return *known;
+        }
+        let ends = self.let_all_end(world);
+        self.memory.ends.lock().expect("nobody panics").insert(question, ends);
+        ends
+    }
+
+    fn let_all_end(&self, world: &World) -> bool {
         let mut body = world.body.clone();
         let node = NodeIdentity { node_id: NodeId(0), node_epoch: NodeEpoch(world.agents[0].epoch) };
         let is_over = Self::is_over(world);
@@ -141,7 +193,7 @@ fn held(world: &mut World, member: usize, offset: i64) -> Option<&mut Held> {
 fn store(world: &mut World, work: &Work) {
     world.body.clone_from(&work.body);
     for agent in &mut world.agents {
-        agent.copy.iter_mut().for_each(|copy| copy.is_newest = false);
+        agent.known.iter_mut().for_each(|known| known.is_newest = false);
         agent.work.iter_mut().for_each(|work| work.is_newest = false);
     }
     for (offset, delivery_count) in &work.acquired {
@@ -212,8 +264,8 @@ impl Model for ShareModel {
             agents: [Agent::default(), Agent::default()],
             members: [member(0), member(1)],
             told: Told::default(),
-            deaths_left: 1,
-            losses_left: 1,
+            deaths_left: self.deaths,
+            losses_left: self.losses,
         }]
     }
 
@@ -269,7 +321,7 @@ impl Model for ShareModel {
             }
             Step::Read { agent } => {
                 let work = world.agents[agent].work.take()?;
-                world.agents[agent].copy = None;
+                world.agents[agent].known = None;
                 // Nobody else writes the same document: it would name another holder or another moment.
                 if world.body == work.body {
                     answer(&mut world, &work);
@@ -294,7 +346,7 @@ impl Model for ShareModel {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always(ONE_HOLDER, |_, world: &World| !world.told.broken.contains(&ONE_HOLDER)),
             Property::always(FINISHED_STAYS, |_, world: &World| !world.told.broken.contains(&FINISHED_STAYS)),
             Property::always(COUNTED, |_, world: &World| !world.told.broken.contains(&COUNTED)),
@@ -307,12 +359,15 @@ impl Model for ShareModel {
             Property::sometimes("an agent decides on an old copy", |_, world: &World| {
                 world.agents.iter().any(|agent| agent.work.as_ref().is_some_and(|work| !work.is_newest))
             }),
-            Property::sometimes("an answer is lost and found", |_, world: &World| {
+        ];
+        if self.losses > 0 {
+            properties.push(Property::sometimes("an answer is lost and found", |_, world: &World| {
                 world
                     .agents
                     .iter()
                     .any(|agent| agent.work.as_ref().is_some_and(|work| work.is_unknown && work.body == world.body))
-            }),
-        ]
+            }));
+        }
+        properties
     }
 }

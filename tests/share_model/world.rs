@@ -4,71 +4,71 @@ use towpath::base::clock::Timestamp;
 use towpath::model::node::{NodeEpoch, NodeId, NodeIdentity};
 
 /// The log: two batches of one record.
-pub const RECORDS: i64 = 2;
+pub(crate) const RECORDS: i64 = 2;
 
 /// How often a record is delivered at most.
-pub const DELIVERY_COUNT_LIMIT: u16 = 2;
+pub(crate) const DELIVERY_COUNT_LIMIT: u16 = 2;
 
 /// How long a lock lasts, in ticks of the clock.
-pub const LOCK_TICKS: u64 = 1;
+pub(crate) const LOCK_TICKS: u64 = 1;
 
 /// When the clock stops.
-pub const LAST_TICK: i64 = 2;
+pub(crate) const LAST_TICK: i64 = 2;
 
 /// A moment of the whole system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct World {
-    pub now: i64,
+pub(crate) struct World {
+    pub(crate) now: i64,
     /// The stored document.
-    pub body: Vec<u8>,
-    pub agents: [Agent; 2],
-    pub members: [Member; 2],
-    pub told: Told,
+    pub(crate) body: Vec<u8>,
+    pub(crate) agents: [Agent; 2],
+    pub(crate) members: [Member; 2],
+    pub(crate) told: Told,
     /// How many agents may still die.
-    pub deaths_left: u8,
+    pub(crate) deaths_left: u8,
     /// How many answers may still be lost.
-    pub losses_left: u8,
+    pub(crate) losses_left: u8,
 }
 
 /// An agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Agent {
-    pub epoch: i64,
+pub(crate) struct Agent {
+    pub(crate) epoch: i64,
     /// The document as it knows it; `None`: it reads before it decides.
-    pub copy: Option<Copy>,
+    pub(crate) known: Option<Known>,
     /// What it has decided and not finished.
-    pub work: Option<Work>,
+    pub(crate) work: Option<Work>,
 }
 
 /// A document as it once was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Copy {
-    pub body: Vec<u8>,
+pub(crate) struct Known {
+    pub(crate) body: Vec<u8>,
     /// Whether it still has the newest version.
-    pub is_newest: bool,
+    pub(crate) is_newest: bool,
 }
 
 /// A decision on its way to the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Work {
-    pub member: usize,
-    pub ask: Ask,
-    pub body: Vec<u8>,
+pub(crate) struct Work {
+    pub(crate) member: usize,
+    pub(crate) ask: Ask,
+    pub(crate) body: Vec<u8>,
     /// Whether the version that it was decided on is still the newest.
-    pub is_newest: bool,
+    pub(crate) is_newest: bool,
     /// Whether it was sent and nobody knows what came of it.
-    pub is_unknown: bool,
+    pub(crate) is_unknown: bool,
     /// When locks end that begin with it.
-    pub deadline: i64,
+    pub(crate) deadline: i64,
     /// What is acquired: offset, delivery count.
-    pub acquired: Vec<(i64, u16)>,
+    pub(crate) acquired: Vec<(i64, u16)>,
     /// What is finished by it.
-    pub finished: Vec<i64>,
+    pub(crate) finished: Vec<i64>,
 }
 
 /// What a member asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ask {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Ask {
     Acquire,
     Accept(i64),
     Reject(i64),
@@ -78,45 +78,45 @@ pub enum Ask {
 
 /// A member and the agent that its session is with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
-    pub agent: usize,
-    pub held: Vec<Held>,
+pub(crate) struct Member {
+    pub(crate) agent: usize,
+    pub(crate) held: Vec<Held>,
 }
 
 /// A record that a member was told to have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Held {
-    pub offset: i64,
-    pub deadline: i64,
+pub(crate) struct Held {
+    pub(crate) offset: i64,
+    pub(crate) deadline: i64,
     /// Whether it may count on it: it has not let go of it, and neither time nor its agent has ended.
-    pub is_live: bool,
+    pub(crate) is_live: bool,
 }
 
 /// What happened, for the judges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Told {
+pub(crate) struct Told {
     /// By offset: how many acquisitions were stored.
-    pub deliveries: [u16; RECORDS as usize],
+    pub(crate) deliveries: [u16; RECORDS as usize],
     /// By offset: whether a member was told that it is finished.
-    pub finished: [bool; RECORDS as usize],
+    pub(crate) finished: [bool; RECORDS as usize],
     /// By offset: whether it is finished in the store, for a reason.
-    pub ended: [bool; RECORDS as usize],
+    pub(crate) ended: [bool; RECORDS as usize],
     /// What must not happen and did.
-    pub broken: Vec<&'static str>,
+    pub(crate) broken: Vec<&'static str>,
 }
 
 impl World {
-    pub fn node(&self, agent: usize) -> NodeIdentity {
+    pub(crate) fn node(&self, agent: usize) -> NodeIdentity {
         let node_id = NodeId(i32::try_from(agent).expect("two agents"));
         NodeIdentity { node_id, node_epoch: NodeEpoch(self.agents[agent].epoch) }
     }
 
-    pub fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         // Not from 0, which stands for "at once" where a record rests.
         Timestamp(1 + self.now)
     }
 
-    pub fn broken(&mut self, promise: &'static str) {
+    pub(crate) fn broken(&mut self, promise: &'static str) {
         if !self.told.broken.contains(&promise) {
             self.told.broken.push(promise);
         }

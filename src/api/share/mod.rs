@@ -14,6 +14,7 @@ pub mod caller;
 pub mod closing;
 pub mod delete_share_group_offsets;
 pub mod describe_share_group_offsets;
+pub mod fetch_parts;
 pub mod share_acknowledge;
 pub mod share_fetch;
 pub mod share_group_describe;

@@ -6,6 +6,7 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopi
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::*;
 use crate::api::data::produce::Produce;
@@ -26,31 +27,35 @@ type Wanted<'a> = &'a [(i32, &'a [(i64, i64, &'static [u8])])];
 /// A partition of an answer: index, error, error of the acknowledgements, acquired ranges with their counts.
 type Seen = (i32, i16, i16, Vec<(i64, i64, i16)>);
 
-/// An agent with a topic `t` of two partitions, and a group `g` that reads it from the beginning.
+/// An agent with a topic `t` of two partitions, and a group whose home it is and that reads it from the beginning.
 struct Share {
     kit: Kit,
     topic_id: Uuid,
+    group: String,
 }
 
 impl Share {
     async fn start() -> Self {
         let kit = Kit::start().await;
+        let view = kit.services.membership.view();
+        let group = (0..).map(|number| format!("g{number}")).find(|group| view.is_home_of(group)).expect("some");
         let topic = CreatableTopic::default().with_name(text("t").into()).with_num_partitions(2);
         let create = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]);
         let created = kit.ask::<CreateTopics>(7, create).await;
         assert_eq!(created.topics[0].error_code, 0);
         let earliest = vec![ConfigChange::Set("share.auto.offset.reset".into(), "earliest".into())];
-        kit.metastore.alter_configs(ConfigResource::Group("g".into()), earliest).await.expect("memory").expect("set");
+        let resource = ConfigResource::Group(group.as_str().into());
+        kit.metastore.alter_configs(resource, earliest).await.expect("memory").expect("set");
         kit.services.catalog.refresh().await.expect("memory");
         let join = ShareGroupHeartbeatRequest::default()
-            .with_group_id(text("g").into())
+            .with_group_id(text(group.as_str()).into())
             .with_member_id(text("m"))
             .with_subscribed_topic_names(Some(vec![text("t").into()]));
         let joined = kit.ask::<ShareGroupHeartbeat>(1, join).await;
         assert_eq!(joined.error_code, 0, "{:?}", joined.error_message);
         let assigned = joined.assignment.expect("in the first answer already");
         assert_eq!(assigned.topic_partitions[0].partitions, [0, 1]);
-        Self { kit, topic_id: created.topics[0].topic_id }
+        Self { kit, topic_id: created.topics[0].topic_id, group }
     }
 
     async fn produce(&self, partition: i32, values: &[&str]) {
@@ -76,7 +81,7 @@ impl Share {
 
     fn request(&self, member: &str, epoch: i32, wanted: Wanted<'_>) -> WireRequest {
         WireRequest {
-            group_id: Some(text("g")),
+            group_id: Some(text(self.group.as_str())),
             member_id: Some(text(member)),
             session_epoch: epoch,
             wait_max_ms: 500,
@@ -94,7 +99,7 @@ impl Share {
 
     async fn acknowledge(&self, member: &str, epoch: i32, wanted: Wanted<'_>) -> (i16, Vec<(i32, i16)>) {
         let request = WireAcknowledge {
-            group_id: Some(text("g")),
+            group_id: Some(text(self.group.as_str())),
             member_id: Some(text(member)),
             session_epoch: epoch,
             is_renew: false,

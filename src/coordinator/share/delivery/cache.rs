@@ -66,7 +66,8 @@ impl DocumentCache {
     /// Remembers a document, unless a newer one is known.
     pub(super) fn put(&self, key: &PartitionKey, known: Known) {
         let mut state = self.lock();
-        if state.entries.get(key).is_some_and(|entry| entry.known.version > known.version) {
+        let order = |known: &Known| (known.version, known.confirmed);
+        if state.entries.get(key).is_some_and(|entry| order(&entry.known) > order(&known)) {
             return;
         }
         state.remove(key);

@@ -114,11 +114,8 @@ impl<'a> Fetching<'a> {
     }
 
     async fn acquire(&mut self) {
-        let partitions = || self.wanted.iter().map(|(_, wanted)| wanted.partition);
-        // Heard from before the first look: news that come in between are not lost.
-        let states = self.context.board.wait_for(&self.request.group_id, partitions());
-        let news = News { states, logs: self.context.parts.tail.subscribe(partitions()) };
         let mut is_enough = self.request.bytes_min <= 1 || self.is_enough();
+        let mut news = None;
         loop {
             if is_enough || !self.unasked.is_empty() {
                 self.pass(is_enough, false).await;
@@ -126,12 +123,24 @@ impl<'a> Fetching<'a> {
                     return;
                 }
             }
-            match self.wait(&news).await {
+            let Some(news) = &news else {
+                // What came before anybody listened told nobody: one look at what is in memory finds it.
+                news = Some(self.listen());
+                is_enough = Instant::now() < self.deadline && self.is_enough();
+                continue;
+            };
+            match self.wait(news).await {
                 Wake::News => is_enough = self.is_enough(),
                 Wake::Deadline => return self.look_once_more().await,
                 Wake::Drain => return,
             }
         }
+    }
+
+    fn listen(&self) -> News {
+        let partitions = || self.wanted.iter().map(|(_, wanted)| wanted.partition);
+        let states = self.context.board.wait_for(&self.request.group_id, partitions());
+        News { states, logs: self.context.parts.tail.subscribe(partitions()) }
     }
 
     /// Before it is said that there is nothing: what was produced, or given back, before the request came must be

@@ -33,6 +33,8 @@ mod context;
 mod counters;
 mod fetching;
 mod job;
+#[cfg(test)]
+mod kit;
 mod lane;
 mod living;
 mod look;
@@ -44,6 +46,8 @@ pub mod service;
 mod store;
 mod submit;
 mod take;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod watch;
 mod work;

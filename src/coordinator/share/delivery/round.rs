@@ -58,8 +58,8 @@ pub(super) async fn round(
     };
     let mut round = Round { context, group_id, moment, seats: BTreeMap::new() };
     let places = places(jobs);
-    for (partition, found) in round.look_up(jobs, &places, doubted).await {
-        round.seat(jobs, partition, &places[&partition], found);
+    for (partition, found, is_read) in round.look_up(jobs, &places, doubted).await {
+        round.seat(jobs, (partition, places[&partition].as_slice()), found, is_read);
     }
     round.settle_acknowledgements(jobs, &places);
     round.acquire(jobs).await;
@@ -103,13 +103,14 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// What is stored of every partition: from memory, or read together where memory is missing or not good enough.
+    /// What is stored of every partition: from memory, or (`true`) read together where memory is missing or not good
+    /// enough.
     async fn look_up(
         &self,
         jobs: &[Job],
         places: &Places,
         doubted: &BTreeSet<TopicIdPartition>,
-    ) -> Vec<(TopicIdPartition, Found)> {
+    ) -> Vec<(TopicIdPartition, Found, bool)> {
         let (mut all, mut unknown) = (Vec::with_capacity(places.len()), Vec::new());
         for (partition, parts) in places {
             let known = self.context.cache.get(&(self.group_id.clone(), *partition));
@@ -122,19 +123,25 @@ impl Round<'_> {
                     })
             };
             match known.filter(is_good) {
-                Some(known) => all.push((*partition, Found::Known(known))),
+                Some(known) => all.push((*partition, Found::Known(known), false)),
                 None => unknown.push((self.group_id.clone(), *partition)),
             }
         }
         if !unknown.is_empty() {
             let found = read(self.context, &unknown).await;
-            all.extend(unknown.into_iter().map(|(_, partition)| partition).zip(found));
+            all.extend(unknown.into_iter().zip(found).map(|((_, partition), found)| (partition, found, true)));
         }
         all
     }
 
     /// Takes a partition into the round, or answers at once where that can not be.
-    fn seat(&mut self, jobs: &mut [Job], partition: TopicIdPartition, parts: &[(usize, Part)], found: Found) {
+    fn seat(
+        &mut self,
+        jobs: &mut [Job],
+        (partition, parts): (TopicIdPartition, &[(usize, Part)]),
+        found: Found,
+        is_read: bool,
+    ) {
         let Found::Known(known) = found else {
             for (index, part) in parts {
                 jobs[*index].note(*part, without_state(&found, *part));
@@ -144,7 +151,7 @@ impl Round<'_> {
         let is_paused = self.moment.rules.config.paused;
         let starts = |(index, _): &(usize, Part)| jobs[*index].work.acquire.starts.get(&partition).copied();
         let start = parts.iter().find_map(starts).filter(|_| !is_paused);
-        let Some(mut seat) = Seat::new(known, start) else {
+        let Some(mut seat) = Seat::new(known, is_read, start) else {
             for (index, part) in parts {
                 jobs[*index].note(*part, undecided(*part, is_paused));
             }

@@ -42,6 +42,8 @@ pub(super) struct Moment {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub known: Known,
+    /// It was read in this round, after everybody in it had asked.
+    is_read: bool,
     pub state: SharePartitionState,
     /// What was decided for whom: the job's place and its part.
     pub outcomes: Vec<(usize, Part, Outcome)>,
@@ -72,12 +74,13 @@ impl Moment {
 
 /// Whether what was confirmed then is as good as asked for now, by somebody who asked at `asked`.
 pub(super) fn is_fresh(living: &Living, confirmed: Instant, asked: Instant) -> bool {
-    confirmed >= asked || (living.is_alone() && confirmed.elapsed() <= FRESH_WHEN_ALONE)
+    // At the very same instant nobody knows what came first.
+    confirmed > asked || (living.is_alone() && confirmed.elapsed() <= FRESH_WHEN_ALONE)
 }
 
 impl Seat {
     /// A seat for a partition whose start is decided; or is, from now on, `start`.
-    pub(super) fn new(known: Known, start: Option<Offset>) -> Option<Self> {
+    pub(super) fn new(known: Known, is_read: bool, start: Option<Offset>) -> Option<Self> {
         let state = match (&*known.stored, start) {
             (StoredPartition::Decided(state), _) => state.clone(),
             (StoredPartition::Undecided, Some(start)) => SharePartitionState::starting_at(start),
@@ -85,6 +88,7 @@ impl Seat {
         };
         Some(Self {
             known,
+            is_read,
             state,
             outcomes: Vec::new(),
             is_doubted: false,
@@ -162,7 +166,7 @@ impl Seat {
                 Ok(())
             }
             Err(refusal) => {
-                self.is_doubted |= !moment.is_fresh(self.known.confirmed, work.asked);
+                self.is_doubted |= !self.is_read && !moment.is_fresh(self.known.confirmed, work.asked);
                 Err(failure_of(refusal))
             }
         }

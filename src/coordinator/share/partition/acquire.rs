@@ -84,7 +84,7 @@ pub fn acquire(
             break;
         }
         round.known(batch);
-        round.new(batch, covered);
+        round.unknown(batch, covered);
         // What was delivered often comes alone, and a batch is taken whole before anybody counts.
         round.is_over |= round.suspects.is_some() || round.taken >= u64::from(wish.records_max);
         covered = covered.max(batch.last_offset.plus(1));
@@ -174,7 +174,7 @@ impl Round<'_> {
     }
 
     /// The part of a batch that was never acquired. `covered`: up to here the log has been read without a gap.
-    fn new(&mut self, batch: &OfferedBatch, covered: Offset) {
+    fn unknown(&mut self, batch: &OfferedBatch, covered: Offset) {
         let first = self.end.max(batch.base_offset);
         let is_next = self.end >= covered.min(batch.base_offset);
         if self.is_over || !is_next || batch.last_offset < first || self.room(first) == 0 {

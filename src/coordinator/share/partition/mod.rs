@@ -5,21 +5,20 @@
 //!                     │                                            │                  │
 //!   … finished …      ▼ 40            45    47         55     60   ▼ 70               ▼
 //!   ──────────────────┬───────────────┬─────┬──────────┬──────┬────┬──────────────────┬──
-//!                     │ acquired ×1   │ ack │ available│ arch.│ …  │ never acquired   │
+//!                     │ acquired ×1   │ ackn│ available│ arch.│ …  │ never acquired   │
 //!                     │ by m1 until t │     │ ×2       │      │    │                  │
 //!   ──────────────────┴───────────────┴─────┴──────────┴──────┴────┴──────────────────┴──
 //!                     └── the window, at most `record_locks_max` ──┘
 //!
-//!                              acquire: delivery count + 1
-//!   never acquired ─┐   ┌──────────────────────────────────────┐
-//!                   ├──►│                                      ▼
-//!        ┌──── AVAILABLE ◄── release, lock ends, ──────── ACQUIRED ◄─┐ renew
-//!        │  (after its rest)  count below the limit      │  │  │  └──┘
-//!        │                                     accept ───┘  │  └─── gap
-//!        │ hole, aborted, log start            │    reject, │        │
-//!        ▼                                     ▼  or limit  ▼        ▼
-//!    ARCHIVED                            ACKNOWLEDGED    ARCHIVED  ARCHIVED
-//!                                                        + letter
+//!   never acquired ─────── acquire (delivery count: 1) ───────────►┐
+//!                                                                  │
+//!      ┌────────────────── acquire (delivery count + 1) ──────────►│
+//!      │                                                           ▼
+//!   AVAILABLE ◄── release, lock ended: count below the limit ── ACQUIRED ◄─┐
+//!      │           (available after a rest)                       │ │ └────┘ renew
+//!      │ hole,                                                    │ │
+//!      │ aborted            gap; with a letter: reject, or        │ │
+//!      └─────► ARCHIVED ◄── release or lock ended at the limit ───┘ └── accept ──► ACKNOWLEDGED
 //!
 //!   run, rules     neighbouring offsets with one fate; what the group's configuration means
 //!   state          the window: what it says of itself, what must hold of it

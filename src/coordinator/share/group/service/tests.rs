@@ -227,6 +227,10 @@ async fn steps_survive_a_short_outage_and_lost_answers() {
             beat(&again, member, -1).await.unwrap();
         }
         kit.classic.metastore.fail(faults);
+        again.alter_offsets(&group(), vec![alteration("t", &[(0, 5)])]).await.unwrap();
+        assert_eq!(again.describe(&group()).await.unwrap().group_epoch, 5, "{faults:?}");
+        assert_eq!(offsets(&again, "t", &[0]).await, [(5, 0)]);
+        kit.classic.metastore.fail(faults);
         assert_eq!(again.delete(&group()).await, Ok(()), "{faults:?}");
         assert_eq!((kit.stored(&group()).await, again.list().await), (vec![], Ok(vec![])));
     }
