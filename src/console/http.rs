@@ -54,12 +54,13 @@ pub fn serve(supervisor: &Supervisor, listener: TcpListener, state: ConsoleState
 }
 
 fn router(state: ConsoleState) -> Router {
+    let share = share::router(state.share.clone());
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/api/share-groups/{group}", get(share::page))
         .with_state(state)
+        .merge(share)
 }
 
 async fn metrics(State(state): State<ConsoleState>) -> ([(HeaderName, &'static str); 1], String) {

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::routing::get;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use crate::console::http::ConsoleState;
 
 /// The most partitions of one question.
 pub const PARTITIONS_MAX: usize = 200;
@@ -59,19 +59,23 @@ impl fmt::Debug for ShareView {
 
 /// The question's parameters.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Asked {
+struct Asked {
     /// `topic id/partition`, separated by commas.
     partitions: String,
 }
 
-/// Answers the page.
-pub(crate) async fn page(
-    State(state): State<ConsoleState>,
+/// The page.
+pub fn router(view: ShareView) -> Router {
+    Router::new().route("/api/share-groups/{group}", get(page)).with_state(view)
+}
+
+async fn page(
+    State(view): State<ShareView>,
     Path(group): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<impl IntoResponse, (StatusCode, String)> {
     let partitions = parse(&asked.partitions).map_err(|sentence| (StatusCode::BAD_REQUEST, sentence))?;
-    let look = (state.share.0)(group, partitions).await;
+    let look = (view.0)(group, partitions).await;
     let pages = look.map_err(|sentence| (StatusCode::SERVICE_UNAVAILABLE, sentence))?;
     let body = serde_json::to_string(&pages).unwrap_or_default() + "\n";
     Ok(([(header::CONTENT_TYPE, "application/json")], body))
