@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crc_fast::{CrcAlgorithm, checksum_combine};
-
 use crate::base::clock::Timestamp;
+use crate::base::crc::combine;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::values::{
     BatchCommit, BatchReceipt, BatchRefusal, Extent, PartitionBounds, ProducerBatch, RangeCommit, RangeReceipt,
@@ -303,14 +302,7 @@ fn extend(open: &mut Option<Extent>, fresh: Extent) -> Option<Extent> {
 
 /// CRC-32C of two runs of bytes that lie back to back, from the CRC-32C of each.
 fn combine_crc(first: u32, second: u32, second_length: u32) -> u32 {
-    // An empty run changes nothing; the combination's matrices do not cover it.
-    if second_length == 0 {
-        return first;
-    }
-    let combined =
-        checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(first), u64::from(second), u64::from(second_length));
-    // A 32-bit checksum in a 64-bit answer: the upper half is zero.
-    u32::try_from(combined & u64::from(u32::MAX)).unwrap_or(0)
+    combine(first, second, u64::from(second_length))
 }
 
 fn last_sequence(producer: &ProducerBatch, record_count: u32) -> Sequence {

@@ -175,7 +175,7 @@ fn an_extent_holds_at_most_what_its_length_can_say() {
 proptest! {
     #[test]
     fn combined_crc_is_the_crc_of_the_joined_bytes(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..8)) {
-        let crc = |bytes: &[u8]| u32::try_from(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes)).unwrap();
+        let crc = |bytes: &[u8]| u32::try_from(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes)).unwrap();
         let batches = pieces
             .iter()
             .map(|piece| BatchCommit {
