@@ -159,10 +159,11 @@ def test_offsets_are_moved_and_deleted(bootstrap, run, name):
     create(bootstrap, name, 2)
     produce(bootstrap, name, [b"x"] * 5)
     reset = ("--reset-offsets", "--group", name)
-    plan = table(run(SHARE_GROUPS, *reset, "--topic", name, "--to-latest", "--dry-run"))
-    assert [(row["PARTITION"], row["NEW-OFFSET"]) for row in plan] == [("0", "5"), ("1", "0")]
+    plan = run(SHARE_GROUPS, *reset, "--topic", name, "--to-latest", "--dry-run")
+    assert {(row["PARTITION"], row["NEW-OFFSET"]) for row in table(plan)} == {("0", "5"), ("1", "0")}
     assert name not in run(SHARE_GROUPS, "--list").split(), "a plan changes nothing"
-    assert table(run(SHARE_GROUPS, *reset, "--topic", name, "--to-latest", "--execute")) == plan
+    done = run(SHARE_GROUPS, *reset, "--topic", name, "--to-latest", "--execute")
+    assert sorted(done.splitlines()) == sorted(plan.splitlines())
     assert offsets(run, name) == {(name, 0): ("5", "0"), (name, 1): ("0", "0")}
     run(SHARE_GROUPS, *reset, "--topic", f"{name}:0", "--to-datetime", "2020-01-01T00:00:00.000", "--execute")
     assert offsets(run, name) == {(name, 0): ("0", "5"), (name, 1): ("0", "0")}
