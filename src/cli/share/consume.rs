@@ -18,6 +18,8 @@ use crate::coordinator::share::values::AcknowledgeType;
 
 /// Print records as a member of a share group; each is accepted once it is printed
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "A new group begins at the end of a topic. For the records that are there already, first:\n  \
+                        towpath share config GROUP --set share.auto.offset.reset=earliest")]
 pub struct ConsumeArgs {
     #[command(flatten)]
     client: ClientArgs,
@@ -106,16 +108,20 @@ async fn read_on(
             () = sleep_until(patience) => break,
         };
         warn_of(&news.acknowledged);
-        for delivery in &news.deliveries {
-            if left == 0 {
-                break;
-            }
+        let count = usize::try_from(left).map_or(news.deliveries.len(), |left| left.min(news.deliveries.len()));
+        let wanted = &news.deliveries[..count];
+        for delivery in wanted {
             print(delivery, style, printer)?;
-            left -= 1;
-            quiet_since = Instant::now();
+        }
+        // Only what has left this process is acknowledged: a reader that went away has processed nothing.
+        printer.flush()?;
+        for delivery in wanted {
             consumer.acknowledge(&delivery.partition, delivery.record.offset, args.verdict());
         }
-        printer.flush()?;
+        if !wanted.is_empty() {
+            left -= wanted.len() as u64;
+            quiet_since = Instant::now();
+        }
     }
     Ok(())
 }
