@@ -280,6 +280,19 @@ fn bench_measures_what_it_sent() {
 }
 
 #[test]
+fn what_a_share_consumer_could_not_print_is_not_accepted() {
+    let dev = Dev::start(&[]);
+    stdout(&dev.run(&["topic", "create", "jobs"]));
+    stdout(&dev.run(&["share", "config", "crew", "--set", "share.auto.offset.reset=earliest"]));
+    dev.produce(&["jobs"], b"one\ntwo\n");
+    let arguments = ["share", "consume", "jobs", "-g", "crew", "-c", "2", "--timeout-ms", "60000"];
+    let mut unread = dev.command(&arguments).stdout(Stdio::piped()).spawn().expect("the binary runs");
+    drop(unread.stdout.take());
+    assert!(unread.wait().expect("it ends").success());
+    assert_eq!(stdout(&dev.run(&arguments)), "one\ntwo\n");
+}
+
+#[test]
 fn share_groups_are_consumed_shown_moved_and_configured() {
     let dev = Dev::start(&[]);
     let http = dev.addresses["http"].as_str().expect("an address").to_owned();
@@ -309,8 +322,10 @@ fn share_groups_are_consumed_shown_moved_and_configured() {
     let described = json(&dev.run(&["share", "describe", "crew", "--json", "--http", &http]));
     assert_eq!((described[0]["start_offset"].as_i64(), described[0]["lag"].as_i64()), (Some(5), Some(15)));
     assert_eq!(described[0]["in_flight"].as_i64(), Some(0), "all was acknowledged or given back: {described}");
-    let described = stdout(&dev.run(&["share", "describe", "crew", "--http", "none"]));
-    assert!(described.contains("IN-FLIGHT") && described.contains("--http none asks no agent"), "{described}");
+    let described = dev.run(&["share", "describe", "crew", "--http", "none"]);
+    assert!(stdout(&described).lines().all(|line| line.split_whitespace().count() == 9), "{described:?}");
+    let note = String::from_utf8_lossy(&described.stderr);
+    assert!(note.contains("IN-FLIGHT") && note.contains("--http none asks no agent"), "{note}");
     assert!(stdout(&dev.run(&["share", "describe", "crew", "--state"])).contains("Empty"));
     let peeked = json(&dev.run(&["share", "peek", "crew", "jobs", "-c", "1", "--json", "--http", &http]));
     assert_eq!((peeked[0]["offset"].as_i64(), peeked[0]["value"].as_str()), (Some(5), Some("job-5")));
@@ -324,6 +339,13 @@ fn share_groups_are_consumed_shown_moved_and_configured() {
     assert_eq!(consume(&["-c", "2"]), "job-18\njob-19\n");
     assert!(stdout(&dev.run(&["share", "release", "crew", "--execute"])).contains("jobs"));
     assert_eq!(dev.run(&["share", "describe", "nobody"]).status.code(), Some(1));
+    let no_group = dev.run(&["share", "peek", "nobody", "jobs"]);
+    assert!(String::from_utf8_lossy(&no_group.stderr).contains("'nobody' does not exist"), "{no_group:?}");
+    let no_topic = dev.run(&["share", "peek", "crew", "nothing"]);
+    assert!(String::from_utf8_lossy(&no_topic.stderr).contains("'nothing'"), "{no_topic:?}");
+    assert_eq!(dev.run(&["share", "list", "--state", "Full"]).status.code(), Some(2), "no such state");
+    let plan = dev.run(&["share", "reset", "crew", "--to-earliest", "--all-topics"]);
+    assert!(String::from_utf8_lossy(&plan.stderr).contains("--execute does it"), "{plan:?}");
 }
 
 #[test]

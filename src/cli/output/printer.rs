@@ -63,6 +63,14 @@ impl Printer {
         self.raw(b"\n")
     }
 
+    /// Says something about the results, on standard error: a table on standard output stays a table. Silent with JSON,
+    /// whose fields say it.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
     /// Writes bytes as they are.
     ///
     /// # Errors

@@ -81,7 +81,11 @@ pub async fn run(context: &mut Context, args: &DescribeArgs) -> Result<()> {
     let cluster = context.connect(&args.client).await?;
     let described = describe(&cluster, &args.group).await?;
     if args.members {
-        return context.printer.listing(&member_rows(&described), |rows| draw_members(rows, args.verbose));
+        context.printer.listing(&member_rows(&described), |rows| draw_members(rows, args.verbose))?;
+        if described.members.is_empty() {
+            context.printer.note(&format!("share group '{}' has no members now", args.group));
+        }
+        return Ok(());
     }
     if args.state {
         let coordinator = cluster.coordinator(&args.group).await?;
@@ -107,12 +111,12 @@ fn print_offsets(
     looked: &Looked,
 ) -> Result<()> {
     printer.listing(&offset_rows(&args.group, positions, looked), |rows| draw_offsets(rows, args.verbose))?;
-    match &looked.missing {
-        Some(reason) if !printer.is_json() && !positions.is_empty() => {
-            printer.line(&format!("\nIN-FLIGHT, REDELIVERED, ARCHIVED and OLDEST-AGE are not known: {reason}"))
-        }
-        _ => Ok(()),
+    if positions.is_empty() {
+        printer.note(&format!("share group '{}' has no offsets yet: nobody has fetched", args.group));
+    } else if let Some(reason) = &looked.missing {
+        printer.note(&format!("IN-FLIGHT, REDELIVERED, ARCHIVED and OLDEST-AGE are not known: {reason}"));
     }
+    Ok(())
 }
 
 fn offset_rows(group: &str, positions: &BTreeMap<TopicPartition, SharePosition>, looked: &Looked) -> Vec<OffsetRow> {

@@ -14,8 +14,9 @@ use crate::cli::output::table::{Align, Table};
 pub struct ListArgs {
     #[command(flatten)]
     client: ClientArgs,
-    /// Show only groups in these states: Empty, Stable, Dead
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',')]
+    /// Show only groups in these states; several separated by commas
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', ignore_case = true,
+          value_parser = ["Empty", "Stable", "Dead"])]
     states: Vec<String>,
     /// Show only groups whose names contain this
     filter: Option<String>,

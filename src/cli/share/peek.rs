@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::kafka::consumer::{FetchTuning, Fetcher, TopicPartition};
 use crate::cli::kafka::offsets::bounds;
 use crate::cli::kafka::records::ConsumedRecord;
-use crate::cli::kafka::share_admin::positions;
+use crate::cli::kafka::share_admin::{describe, positions};
 use crate::cli::output::table::{Align, Table};
 use crate::cli::share::look::{LookArgs, look};
 use crate::console::share::SharePartitionPage;
@@ -53,17 +53,20 @@ struct Row {
 /// When the group has no start offset in the topic yet, or the cluster does not answer.
 pub async fn run(context: &mut Context, args: &PeekArgs) -> Result<()> {
     let cluster = context.connect(&args.client).await?;
+    // Says so when there is no such group or topic.
+    describe(&cluster, &args.group).await?;
+    let (topic, brokers) = cluster.topic(&args.topic, false).await?;
     let mut known = positions(&cluster, &args.group).await?;
     known.retain(|partition, _| *partition.topic == *args.topic);
     let starts: BTreeMap<TopicPartition, i64> =
         known.iter().filter_map(|(partition, position)| Some((partition.clone(), position.start?))).collect();
     if starts.is_empty() {
         return Err(CliError::Failed(format!(
-            "share group '{}' has no start offset in topic '{}' yet: nobody has fetched; `towpath share reset` sets one",
-            args.group, args.topic
+            "share group '{}' has no start offset in topic '{}' yet: nobody has fetched; \
+             `towpath share reset {} --topic {} --to-earliest --execute` sets one",
+            args.group, args.topic, args.group, args.topic
         )));
     }
-    let (topic, brokers) = cluster.topic(&args.topic, false).await?;
     let ends = bounds(&cluster, &topic, &brokers, &[]).await?;
     let looked = look(&args.look, &args.group, &known).await;
     let per_partition = usize::try_from(args.count).unwrap_or(usize::MAX);
@@ -94,12 +97,12 @@ pub async fn run(context: &mut Context, args: &PeekArgs) -> Result<()> {
         rows.extend(records.iter().map(|record| row_of(partition, record, page)));
     }
     context.printer.listing(&rows, draw)?;
-    match looked.missing {
-        Some(reason) if !context.printer.is_json() && !rows.is_empty() => {
-            context.printer.line(&format!("\nSTATE is not known: {reason}"))
-        }
-        _ => Ok(()),
+    if rows.is_empty() {
+        context.printer.note("nothing is there: the start offsets are the ends of the partitions");
+    } else if let Some(reason) = looked.missing {
+        context.printer.note(&format!("STATE is not known: {reason}"));
     }
+    Ok(())
 }
 
 fn row_of(partition: &TopicPartition, record: &ConsumedRecord, page: Option<&SharePartitionPage>) -> Row {

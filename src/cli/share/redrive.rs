@@ -25,9 +25,12 @@ const LETTER: &str = "__dlq.errors.";
 /// A batch is sent before it grows beyond this.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// Produce the records of dead letters again, to the topics they came from. A second run goes on where the first one
-/// ended: progress is kept as offsets of the consumer group towpath-redrive-GROUP
+/// Produce the records of dead letters again, to the topics they came from
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "A second run goes on where the first one ended: progress is kept as offsets of the consumer group \
+                    towpath-redrive-GROUP."
+)]
 pub struct RedriveArgs {
     #[command(flatten)]
     client: ClientArgs,
@@ -118,7 +121,14 @@ pub async fn run(context: &mut Context, args: &RedriveArgs) -> Result<()> {
     let done: Result<()> = read.await;
     bar.finish_and_clear();
     done?;
-    context.printer.object(&redrive.outcome, draw)
+    context.printer.object(&redrive.outcome, draw)?;
+    if letters == 0 {
+        let group = &redrive.progress_group;
+        context.printer.note(&format!(
+            "no letters are behind the offsets of consumer group '{group}', where runs remember how far they got"
+        ));
+    }
+    Ok(())
 }
 
 struct Redrive<'a> {

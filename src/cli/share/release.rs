@@ -8,15 +8,18 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::kafka::share_admin::{alter, describe, positions};
 use crate::cli::output::table::{Align, Table};
 
-/// End the locks of a group that has no members, now. Its partitions begin anew at their start offsets, so what was
-/// acknowledged behind a record that was not is delivered again, and delivery counts begin at 1
+/// End the locks of a group that has no members, now
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Its partitions begin anew at their start offsets: what was acknowledged behind a record that was \
+                    not is delivered again, and delivery counts begin at 1."
+)]
 pub struct ReleaseArgs {
     #[command(flatten)]
     client: ClientArgs,
     /// Name of the group
     group: String,
-    /// Do it; without this it is only shown
+    /// Do it; without this a plan is shown
     #[arg(long)]
     execute: bool,
 }
@@ -38,7 +41,7 @@ pub async fn run(context: &mut Context, args: &ReleaseArgs) -> Result<()> {
     let described = describe(&cluster, &args.group).await?;
     if !described.members.is_empty() {
         return Err(CliError::Failed(format!(
-            "share group '{}' has {} members, whose acknowledgements would be lost; stop them first (a member that \
+            "share group '{}' has members ({}), whose acknowledgements would be lost; stop them first (a member that \
              stops gives back what it holds), or wait: locks end after share.record.lock.duration.ms",
             args.group,
             described.members.len()
@@ -58,7 +61,7 @@ pub async fn run(context: &mut Context, args: &ReleaseArgs) -> Result<()> {
             start_offset: *start,
         })
         .collect();
-    context.printer.listing(&rows, |rows| {
+    let shown = context.printer.listing(&rows, |rows| {
         let mut table = Table::new(&[
             ("GROUP", Align::Left),
             ("TOPIC", Align::Left),
@@ -69,5 +72,9 @@ pub async fn run(context: &mut Context, args: &ReleaseArgs) -> Result<()> {
             table.row([row.group.clone(), row.topic.clone(), row.partition.to_string(), row.start_offset.to_string()]);
         }
         table
-    })
+    });
+    if !args.execute {
+        context.printer.note("this is a plan, nothing is done yet; --execute does it");
+    }
+    shown
 }

@@ -13,7 +13,7 @@ use crate::cli::kafka::offsets::{OffsetChoice, TimeChoice};
 use crate::cli::kafka::share_admin::{alter, positions};
 use crate::cli::output::table::{Align, Table};
 
-/// Move a share group that has no members; shown only, unless --execute is given
+/// Move a share group that has no members
 #[derive(Args, Clone, Debug)]
 pub struct ResetArgs {
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub struct ResetArgs {
     /// All topics that the group knows
     #[arg(long, conflicts_with = "topics")]
     all_topics: bool,
-    /// Do it
+    /// Do it; without this a plan is shown
     #[arg(long)]
     execute: bool,
 }
@@ -90,7 +90,11 @@ pub async fn run(context: &mut Context, args: &ResetArgs) -> Result<()> {
     if args.execute {
         alter(&cluster, &args.group, &wanted).await?;
     }
-    context.printer.listing(&rows(&args.group, &wanted), draw)
+    context.printer.listing(&rows(&args.group, &wanted), draw)?;
+    if !args.execute {
+        context.printer.note("this is a plan, nothing has moved yet; --execute does it");
+    }
+    Ok(())
 }
 
 fn rows(group: &str, wanted: &BTreeMap<TopicPartition, i64>) -> Vec<Row> {
