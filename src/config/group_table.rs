@@ -4,6 +4,9 @@ use crate::config::definition::{Bounds, Definition, Effect, ValueType};
 
 const IN_PLACE: &str = "assignments are computed while the heartbeat waits; that takes microseconds";
 
+/// Groups of the newer consumer protocol (KIP-848) and of streams (KIP-1071) are shown and judged as in Kafka.
+const NOT_SERVED: Effect = Effect::Stored("groups of this kind are not served yet");
+
 /// Every group configuration, sorted by name.
 pub const GROUP_CONFIGS: &[Definition] = &[
     Definition {
@@ -12,7 +15,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("1000"),
         bounds: Bounds::Between(0, 15_000),
         documentation: "The least time between two assignments of a consumer group, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.consumer.assignment.interval.ms"),
     },
     Definition {
@@ -30,7 +33,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("5000"),
         bounds: Bounds::Between(5_000, 15_000),
         documentation: "How often members of a consumer group say that they live, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.consumer.heartbeat.interval.ms"),
     },
     Definition {
@@ -39,7 +42,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("45000"),
         bounds: Bounds::Between(45_000, 60_000),
         documentation: "After how long of silence a member of a consumer group counts as dead, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.consumer.session.timeout.ms"),
     },
     Definition {
@@ -156,7 +159,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("10000"),
         bounds: Bounds::AtLeast(0),
         documentation: "How far behind a task may be to count as caught up, in records.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.acceptable.recovery.lag"),
     },
     Definition {
@@ -165,7 +168,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("1000"),
         bounds: Bounds::Between(0, 15_000),
         documentation: "The least time between two assignments of a streams group, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.assignment.interval.ms"),
     },
     Definition {
@@ -183,7 +186,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("5000"),
         bounds: Bounds::Between(5_000, 15_000),
         documentation: "How often members of a streams group say that they live, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.heartbeat.interval.ms"),
     },
     Definition {
@@ -192,7 +195,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("3000"),
         bounds: Bounds::AtLeast(0),
         documentation: "How long an empty streams group waits for more members before its first assignment, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.initial.rebalance.delay.ms"),
     },
     Definition {
@@ -201,7 +204,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("0"),
         bounds: Bounds::Between(0, 2),
         documentation: "How many standby copies of each task a streams group keeps.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.num.standby.replicas"),
     },
     Definition {
@@ -210,7 +213,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("2"),
         bounds: Bounds::Between(0, 20),
         documentation: "How many tasks of a streams group may warm up at the same time.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.num.warmup.replicas"),
     },
     Definition {
@@ -219,7 +222,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("45000"),
         bounds: Bounds::Between(45_000, 60_000),
         documentation: "After how long of silence a member of a streams group counts as dead, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.session.timeout.ms"),
     },
     Definition {
@@ -228,7 +231,7 @@ pub const GROUP_CONFIGS: &[Definition] = &[
         default: Some("60000"),
         bounds: Bounds::AtLeast(15_000),
         documentation: "How often members of a streams group report how far their tasks are, in milliseconds.",
-        effect: Effect::Enforced,
+        effect: NOT_SERVED,
         broker_name: Some("group.streams.task.offset.interval.ms"),
     },
     Definition {

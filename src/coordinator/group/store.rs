@@ -35,7 +35,12 @@ impl Shard {
         // A write of an earlier life must not be mistaken for one of this life.
         let _ = self.settle().await;
         let loaded = self.load().await;
-        loaded.inspect_err(|condition| warn!(group = %self.group_id, %condition, "group not loaded"))
+        loaded.inspect_err(|condition| {
+            // Asking for a share group here is how its kind is found out, no failure.
+            if *condition != OTHER_KIND {
+                warn!(group = %self.group_id, %condition, "group not loaded");
+            }
+        })
     }
 
     /// Reads the document and writes it again: from then on a former home's writes conflict.
