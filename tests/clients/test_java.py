@@ -10,7 +10,8 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 LIBS = os.environ.get("TOWPATH_JAVA_LIBS", str(HERE / "java" / "libs"))
 CHECKS = ["topic_life", "every_codec_and_acks", "headers_keys_nulls", "size_limits", "positions", "many_partitions",
-          "classic_group", "static_member", "idempotence", "configs", "cluster_and_log_dirs", "log_file"]
+          "classic_group", "static_member", "idempotence", "configs", "cluster_and_log_dirs", "quotas", "acls_are_refused",
+          "log_file"]
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,7 @@ def lines(bootstrap, tmp_path_factory):
     log.write_text("".join(f"2026-11-23T10:00:00Z INFO request={i} status=200 path=/api/{i % 7}\n" for i in range(20_000)))
     subprocess.run(["javac", "-cp", f"{LIBS}/*", "-d", str(folder), str(HERE / "java" / "Checks.java")], check=True)
     done = subprocess.run(["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog.file={log}",
+                           f"-Dtowpath={str('TOWPATH_BOOTSTRAP' not in os.environ).lower()}",
                            "-cp", f"{folder}:{LIBS}/*", "Checks", bootstrap, f"java-{uuid.uuid4().hex[:8]}"],
                           capture_output=True, text=True, timeout=420)
     return done.stdout.splitlines() + done.stderr.splitlines()[-20:]

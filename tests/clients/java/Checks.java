@@ -8,9 +8,12 @@ import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.*;
+import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.quota.*;
+import org.apache.kafka.common.resource.*;
 import org.apache.kafka.common.serialization.*;
 
 /** The Java client: prints "ok NAME" or "not ok NAME: why", a line a check. */
@@ -308,6 +311,29 @@ public class Checks {
         refused(ElectionNotNeededException.class, admin.electLeaders(ElectionType.PREFERRED, Set.of(new TopicPartition(topic, 0))).partitions().get().get(new TopicPartition(topic, 0)).<Future<?>>map(e -> CompletableFuture.failedFuture(e)).orElse(CompletableFuture.completedFuture(null)));
     }
 
+    /** Quotas are not kept: saying so is right, and keeping what was taken would be; to take and forget is wrong. */
+    static void quotas() throws Exception {
+        var entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, name));
+        var filter = ClientQuotaFilter.contains(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, name)));
+        require(admin.describeClientQuotas(filter).entities().get(20, TimeUnit.SECONDS).isEmpty(), "no quota yet");
+        var change = List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e6))));
+        if (Boolean.getBoolean("towpath")) {
+            var refusal = refused(InvalidRequestException.class, admin.alterClientQuotas(change).all());
+            require(refusal.getMessage().contains("uota"), "a sentence that says what is wrong: " + refusal.getMessage());
+            require(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get(20, TimeUnit.SECONDS).isEmpty(), "still none");
+        } else {
+            admin.alterClientQuotas(change).all().get(20, TimeUnit.SECONDS);
+        }
+    }
+
+    static void aclsAreRefused() throws Exception {
+        var pattern = new ResourcePattern(ResourceType.TOPIC, "t", PatternType.LITERAL);
+        var acl = new AclBinding(pattern, new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW));
+        refused(SecurityDisabledException.class, admin.createAcls(List.of(acl)).all());
+        refused(SecurityDisabledException.class, admin.deleteAcls(List.of(acl.toFilter())).all());
+        refused(SecurityDisabledException.class, admin.describeAcls(AclBindingFilter.ANY).values());
+    }
+
     static void logFile() throws Exception {
         String topic = topic("file", 1);
         Path log = Path.of(System.getProperty("log.file"));
@@ -338,6 +364,8 @@ public class Checks {
         checks.put("idempotence", Checks::idempotence);
         checks.put("configs", Checks::configs);
         checks.put("cluster_and_log_dirs", Checks::clusterAndLogDirs);
+        checks.put("quotas", Checks::quotas);
+        checks.put("acls_are_refused", Checks::aclsAreRefused);
         checks.put("log_file", Checks::logFile);
         for (var check : checks.entrySet()) {
             if (arguments.length > 2 && !arguments[2].equals(check.getKey())) continue;
