@@ -13,6 +13,8 @@ import uuid
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Tests of locks should not have to wait for the 15 s that Kafka allows at least.
+SHORT_LOCKS = ["--set", "share.record_lock_duration_min_ms=1000"]
 
 
 def free_port():
@@ -76,9 +78,7 @@ class Agent:
 def dev_agent(folder, port=None):
     port = port or free_port()
     arguments = ["dev", "--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}",
-                 "--http", f"127.0.0.1:{free_port()}",
-                 # Tests of locks should not have to wait for the 15 s that Kafka allows at least.
-                 "--set", "share.record_lock_duration_min_ms=1000"]
+                 "--http", f"127.0.0.1:{free_port()}", *SHORT_LOCKS]
     return Agent(folder / "agent.log", arguments, port)
 
 
@@ -93,28 +93,40 @@ def bootstrap(tmp_path_factory):
     agent.stop()
 
 
-@pytest.fixture
-def pair(tmp_path):
-    """Two agents of one cluster: one folder, one PostgreSQL, two racks."""
+def cluster(folder, racks, *more):
+    """Agents of one cluster: one folder (or the store that is named), one PostgreSQL, a rack each."""
     postgres = os.environ.get("TOWPATH_TEST_POSTGRES")
     if not postgres:
         pytest.skip("TOWPATH_TEST_POSTGRES names no database")
     store = os.environ.get("TOWPATH_TEST_SHARED_STORE")
-    # s3://bucket/prefix?endpoint=…: each pair gets a prefix of its own.
-    store = store.replace("?", f"-{uuid.uuid4().hex[:6]}?") if store else f"file://{tmp_path}/bucket"
+    # s3://bucket/prefix?endpoint=…: each cluster gets a prefix of its own.
+    store = store.replace("?", f"-{uuid.uuid4().hex[:6]}?") if store else f"file://{folder}/bucket"
     schema = f"k{uuid.uuid4().hex[:10]}"
     agents = []
-    for rack in ("a", "b"):
+    for rack in racks:
         port, http = free_port(), free_port()
         arguments = ["agent", "--store", store, "--metastore", f"{postgres}?towpath_schema={schema}", "--rack", rack,
-                     "--listen", f"127.0.0.1:{port}", "--advertise", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}"]
-        agent = Agent(tmp_path / f"agent-{rack}.log", arguments, port)
+                     "--listen", f"127.0.0.1:{port}", "--advertise", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}",
+                     *more]
+        agent = Agent(folder / f"agent-{rack}.log", arguments, port)
         agent.http = http
         agents.append(agent.start())
     yield agents
     for agent in agents:
         if agent.process.poll() is None:
             agent.stop()
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two agents of one cluster, in two racks."""
+    yield from cluster(tmp_path, "ab")
+
+
+@pytest.fixture
+def trio(tmp_path):
+    """Three agents of one cluster, in three racks, where locks may be as short as a second."""
+    yield from cluster(tmp_path, "abc", *SHORT_LOCKS)
 
 
 def both(agents):
