@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::checker::check;
 use crate::runs::{Plan, run};
+use crate::trace;
 use crate::world::Mutant;
 
 fn plan(mutant: Option<Mutant>) -> Plan {
@@ -25,6 +26,7 @@ fn plan(mutant: Option<Mutant>) -> Plan {
 
 #[test]
 fn every_mutant_is_caught_within_a_few_seeds() {
+    let _process = trace::among_others();
     for mutant in Mutant::ALL {
         let caught = (0..12).any(|seed| {
             // A mutant may also be caught by an assertion of the clients or by a run that never ends.
@@ -37,6 +39,7 @@ fn every_mutant_is_caught_within_a_few_seeds() {
 
 #[test]
 fn the_same_plan_without_a_mutant_is_clean() {
+    let _process = trace::among_others();
     for seed in 0..12 {
         assert_eq!(check(&run(seed, plan(None)).history), BTreeSet::new(), "seed {seed}");
     }

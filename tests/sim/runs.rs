@@ -134,6 +134,7 @@ fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, Acked) {
 
 #[test]
 fn no_seed_shows_an_anomaly() {
+    let _process = trace::among_others();
     if let Some(seed) = number_from("TOWPATH_SIM_SEED") {
         assert_eq!(anomalies(seed).0, BTreeSet::new(), "seed {seed}: {:?}", Plan::of(seed));
         return;
@@ -172,6 +173,7 @@ fn no_seed_shows_an_anomaly() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
+    let _process = trace::alone();
     for seed in 0..6 {
         let (first, second) = (run(seed, Plan::of(seed)), run(seed, Plan::of(seed)));
         assert_eq!(first.trace, second.trace, "seed {seed} is not deterministic");

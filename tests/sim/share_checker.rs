@@ -152,7 +152,7 @@ fn check_counts(partition: Partition, offset: i64, fate: &Fate, rules: ShareRule
 fn check_ended(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSet<ShareAnomaly>) {
     let ended: Vec<&Said> =
         fate.said.iter().filter(|said| ends_it(said.kind) && said.outcome == Verdict::Done).collect();
-    if ended.len() > 1 {
+    if ended.iter().filter(|said| said.held).count() > 1 {
         found.insert(ShareAnomaly::EndedTwice { partition, offset });
     }
     let again = |said: &&Said| fate.seen.iter().any(|seen| seen.called > said.returned);

@@ -157,6 +157,7 @@ fn done(history: &History) -> usize {
 
 #[test]
 fn no_seed_shows_a_share_anomaly() {
+    let _process = trace::among_others();
     if let Some(seed) = number_from("TOWPATH_SIM_SEED") {
         assert_eq!(anomalies(seed, SharePlan::of(seed)).0, BTreeSet::new(), "seed {seed}: {:?}", SharePlan::of(seed));
         return;
@@ -188,6 +189,7 @@ fn no_seed_shows_a_share_anomaly() {
 
 #[test]
 fn the_same_seed_gives_the_same_share_trace() {
+    let _process = trace::alone();
     for seed in 0..4 {
         let (first, second) = (run(seed, SharePlan::of(seed)), run(seed, SharePlan::of(seed)));
         assert_eq!(first.trace, second.trace, "seed {seed} is not deterministic");
@@ -212,6 +214,7 @@ fn hard_plan(seed: u64, mutant: Option<Mutant>) -> SharePlan {
 
 #[test]
 fn every_share_mutant_is_caught_within_a_few_seeds() {
+    let _process = trace::among_others();
     for mutant in Mutant::SHARE {
         let caught = (0..12).any(|seed| {
             // A mutant may also be caught by an assertion of the clients or by a run that never ends.
@@ -224,6 +227,7 @@ fn every_share_mutant_is_caught_within_a_few_seeds() {
 
 #[test]
 fn the_same_share_plan_without_a_mutant_is_clean() {
+    let _process = trace::among_others();
     for seed in 0..12 {
         assert_eq!(anomalies(seed, hard_plan(seed, None)).0, BTreeSet::new(), "seed {seed}");
     }

@@ -4,9 +4,24 @@
 
 use std::cell::RefCell;
 use std::hash::Hasher;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
+
+/// Who compares two runs moment by moment has the process for itself: beside other runs on a busy machine one
+/// comparison of share groups has failed, which alone never has. What of the process reaches a run is not known yet.
+static PROCESS: RwLock<()> = RwLock::new(());
+
+/// Held by tests that do not mind others.
+pub(crate) fn among_others() -> RwLockReadGuard<'static, ()> {
+    PROCESS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by tests that compare runs.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    PROCESS.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 struct Trace {
     began: Instant,
