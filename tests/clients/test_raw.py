@@ -262,6 +262,48 @@ def test_offsets_by_topic_id(connection, name):
     assert fetched(None) == {(known, 1): (42, "none")}
 
 
+def test_a_topic_is_described_grown_and_deleted_by_its_id(connection, name):
+    create(connection, name)
+    known = topic_id_of(connection, name)
+    grow = schema("create_partitions", 3, "request")
+
+    def grown(count):
+        return connection.call("create_partitions", grow.CreatePartitionsRequest(
+            topics=(grow.CreatePartitionsTopic(name=TopicName(name), count=i32(count), assignments=None),),
+            timeout=SECOND, validate_only=False)).results[0].error_code
+
+    m = schema("metadata", 12, "request")
+
+    def described(topic_id):
+        topic = connection.call("metadata", m.MetadataRequest(
+            topics=(m.MetadataRequestTopic(topic_id=topic_id, name=None),), allow_auto_topic_creation=False,
+            include_topic_authorized_operations=False)).topics[0]
+        return topic.error_code, topic.name, len(topic.partitions)
+
+    def becomes(wanted):
+        deadline = time.monotonic() + 20
+        while (now := described(known)) != wanted:
+            assert time.monotonic() < deadline, now
+            time.sleep(0.05)
+
+    assert grown(3) is ErrorCode.none
+    becomes((ErrorCode.none, name, 3))
+    assert grown(2) is ErrorCode.invalid_partitions
+    d = schema("delete_topics", 6, "request")
+
+    def deleted(topic_id):
+        answer = connection.call("delete_topics", d.DeleteTopicsRequest(
+            topics=(d.DeleteTopicState(name=None, topic_id=topic_id),), timeout=SECOND)).responses[0]
+        return answer.topic_id, answer.error_code
+
+    unknown = uuid.uuid4()
+    assert deleted(unknown) == (unknown, ErrorCode.unknown_topic_id)
+    assert deleted(known) == (known, ErrorCode.none)
+    becomes((ErrorCode.unknown_topic_id, None, 0))
+    create(connection, name)
+    assert topic_id_of(connection, name) != known, "another topic of the same name is another topic"
+
+
 def test_fetch_by_topic_id_that_is_gone(connection):
     m = schema("fetch", 13, "request")
     answer = connection.call("fetch", m.FetchRequest(
