@@ -5,7 +5,7 @@ import time
 
 import pytest
 from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer,
-                             TopicPartition, OFFSET_BEGINNING, OFFSET_END)
+                             TopicCollection, TopicPartition, Uuid, OFFSET_BEGINNING, OFFSET_END)
 from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType,
                                    ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
                                    ResourcePatternType, ResourceType)
@@ -58,6 +58,8 @@ def test_topic_life(bootstrap, name):
     with pytest.raises(KafkaException) as fewer:
         admin.create_partitions([NewPartitions(name, 2)])[name].result(10)
     assert fewer.value.args[0].code() == KafkaError.INVALID_PARTITIONS
+    described = admin.describe_topics(TopicCollection([name]))[name].result(10)
+    assert len(described.partitions) == 5 and str(described.topic_id) not in ("", str(Uuid(0, 0)))
     admin.delete_topics([name])[name].result(10)
     deadline = time.monotonic() + 10
     while name in admin.list_topics(timeout=10).topics and time.monotonic() < deadline:

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 CHECKS = ["topics", "produce_every_acks_and_gzip", "every_codec", "size_limit", "seek_latest_and_an_empty_poll",
-          "offsets_by_time", "group_rebalance_and_offsets"]
+          "a_fetch_of_too_few_bytes", "offsets_by_time", "group_rebalance_and_offsets"]
 
 
 @pytest.fixture(scope="module")

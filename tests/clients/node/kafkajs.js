@@ -109,6 +109,17 @@ const checks = {
     }
     await producer.disconnect();
   },
+  async a_fetch_of_too_few_bytes() {
+    const topic = `${name}-e`;
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+    const producer = kafka.producer();
+    await producer.connect();
+    for (let i = 0; i < 4; i++) await producer.send({ topic, messages: [{ value: Buffer.alloc(100_000, i) }] });
+    await producer.disconnect();
+    const { consumer, got } = await consume(topic, `${topic}-g`, 4, { maxBytes: 1000, maxBytesPerPartition: 1000 });
+    await consumer.disconnect();
+    assert.deepEqual(got.map((m) => [m.value.length, m.value[0]]), [0, 1, 2, 3].map((i) => [100_000, i]));
+  },
   async offsets_by_time() {
     await admin.createTopics({ topics: [{ topic: `${name}-c`, numPartitions: 1 }] });
     const producer = kafka.producer();
