@@ -3,4 +3,5 @@
 mod groups;
 mod kit;
 mod life;
+mod positions;
 mod records;
