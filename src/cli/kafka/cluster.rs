@@ -16,7 +16,7 @@ use crate::cli::kafka::connection::Connection;
 use crate::cli::kafka::protocol::{ErrorCode, check, text};
 
 /// How often a retriable answer is asked for again; with the pauses below about ten seconds.
-const ATTEMPTS: u32 = 20;
+pub(crate) const ATTEMPTS: u32 = 20;
 
 /// A cluster and our connections to it. One per command.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::cli::error::{CliError, Result};
-use crate::cli::kafka::cluster::{BrokerInfo, Cluster, TopicInfo};
-use crate::cli::kafka::protocol::{check, text};
+use crate::cli::kafka::cluster::{ATTEMPTS, BrokerInfo, Cluster, TopicInfo};
+use crate::cli::kafka::protocol::{ErrorCode, check, text};
 use crate::cli::output::units::parse_duration;
 
 /// Kafka's timestamps that mean "the first" and "the next" offset.
@@ -181,7 +181,20 @@ async fn list(
         let asked =
             ListOffsetsTopic::default().with_name(TopicName(text(&topic.name))).with_partitions(partitions.collect());
         let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
-        let answer = cluster.at(&address).await?.send(7, &request).await?;
+        let connection = cluster.at(&address).await?;
+        let mut backoff = cluster.backoff();
+        let mut attempts_left = ATTEMPTS;
+        let answer = loop {
+            attempts_left -= 1;
+            let answer = connection.send(7, &request).await?;
+            let mut codes = answer.topics.iter().flat_map(|topic| &topic.partitions).map(|one| one.error_code);
+            // The leader of a topic that is new may not know of it yet.
+            let is_passing = codes.any(|code| ErrorCode::of(code).is_some_and(ErrorCode::is_retriable));
+            if !is_passing || attempts_left == 0 {
+                break answer;
+            }
+            tokio::time::sleep(backoff.next_pause()).await;
+        };
         for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
             let tried = format!("asking for offsets of '{}' partition {}", topic.name, partition.partition_index);
             check(partition.error_code, tried, None)?;

@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 use uuid::Uuid;
 
 use crate::cli::error::{CliError, Result};
-use crate::cli::kafka::cluster::Cluster;
+use crate::cli::kafka::cluster::{ATTEMPTS, Cluster};
 use crate::cli::kafka::consumer::TopicPartition;
 use crate::cli::kafka::protocol::{ErrorCode, check, text};
 use crate::wire::share::offsets_request::ShareOffsetsRequest;
@@ -103,7 +103,17 @@ pub async fn alter(cluster: &Cluster, group: &str, offsets: &BTreeMap<TopicParti
     });
     let request =
         AlterShareGroupOffsetsRequest::default().with_group_id(GroupId(text(group))).with_topics(topics.collect());
-    let answer = cluster.coordinator(group).await?.send(0, &request).await?;
+    let mut backoff = cluster.backoff();
+    let mut attempts_left = ATTEMPTS;
+    let answer = loop {
+        attempts_left -= 1;
+        let answer = cluster.coordinator(group).await?.send(0, &request).await?;
+        // A coordinator that has only just become one says so for a moment.
+        match ErrorCode::of(answer.error_code) {
+            Some(code) if code.is_retriable() && attempts_left > 0 => tokio::time::sleep(backoff.next_pause()).await,
+            _ => break answer,
+        }
+    };
     if ErrorCode::of(answer.error_code).is_some_and(|code| code.is(ResponseError::NonEmptyGroup)) {
         return Err(CliError::Failed(format!("share group '{group}' has members; stop them first")));
     }
