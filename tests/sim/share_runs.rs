@@ -216,12 +216,13 @@ fn hard_plan(seed: u64, mutant: Option<Mutant>) -> SharePlan {
 fn every_share_mutant_is_caught_within_a_few_seeds() {
     let _process = trace::among_others();
     for mutant in Mutant::SHARE {
-        let caught = (0..12).any(|seed| {
+        let caught = (0..12).find(|seed| {
             // A mutant may also be caught by an assertion of the clients or by a run that never ends.
-            let outcome = std::panic::catch_unwind(|| anomalies(seed, hard_plan(seed, Some(mutant))).0);
+            let outcome = std::panic::catch_unwind(|| anomalies(*seed, hard_plan(*seed, Some(mutant))).0);
             outcome.map_or(true, |found| found != BTreeSet::new())
         });
-        assert!(caught, "{mutant:?} went unnoticed");
+        eprintln!("{mutant:?}: seed {caught:?}");
+        assert!(caught.is_some(), "{mutant:?} went unnoticed");
     }
 }
 

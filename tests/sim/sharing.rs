@@ -67,7 +67,7 @@ impl SimSharer {
         let ends = world.ends().await;
         self.join().await;
         let mut pending = Pending::new();
-        for _ in 0..5_000 {
+        for _ in 0..400 {
             let agent = world.any_agent(&self.rng);
             self.fetch(agent, &mut pending, Duration::from_millis(200)).await;
             self.acknowledge(agent, &mut pending).await;
