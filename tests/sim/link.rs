@@ -299,22 +299,10 @@ impl BatchIndex for Linked {
             }
             _ => {}
         }
-        if !commit.documents.puts.is_empty() && self.rng.chance(0.3) {
-            match self.mutant {
-                Some(Mutant::LoseLetters) => {
-                    let empty = CommitObject { ranges: Vec::new(), ..commit.clone() };
-                    let receipt = across!(self, commit_object(empty))?;
-                    return Ok(pretend(&commit, receipt));
-                }
-                Some(Mutant::RepeatLetters) => {
-                    let mut again = commit.clone();
-                    again.object = ObjectKey::from(format!("{}/again", commit.object).as_str());
-                    again.documents = DocumentWrite::default();
-                    // An answer that does not come leaves the letter written once more or not.
-                    drop(across!(self, commit_object(again)));
-                }
-                _ => {}
-            }
+        if self.mutant == Some(Mutant::LoseLetters) && !commit.documents.puts.is_empty() && self.rng.chance(0.3) {
+            let empty = CommitObject { ranges: Vec::new(), ..commit.clone() };
+            let receipt = across!(self, commit_object(empty))?;
+            return Ok(pretend(&commit, receipt));
         }
         let mut receipt = across!(self, commit_object(commit))?;
         if self.mutant == Some(Mutant::WrongOffset) && self.rng.chance(0.1) {

@@ -97,8 +97,10 @@ fn run(seed: u64, plan: SharePlan) -> Outcome {
 /// Notes every dead letter: whose it is.
 async fn read_letters(world: &World, rng: &Rng) {
     for (index, end) in world.ends_of(LETTERS, LETTER_PARTITIONS).await {
-        let mut next = 0;
+        let (mut next, mut patience) = (0, 0);
         while next < end {
+            patience += 1;
+            assert!(patience < 1_000, "dead letters can not be read from offset {next} on");
             let fetch = PartitionFetch {
                 partition: partition(LETTERS, index),
                 offset: Offset(next),

@@ -80,8 +80,6 @@ pub(crate) enum Mutant {
     SkipRecords,
     /// A record is given up, but its dead letter is not written.
     LoseLetters,
-    /// A dead letter is written twice.
-    RepeatLetters,
     /// A producer that a partition does not know begins with whichever of its batches comes first.
     BeginAnywhere,
     /// A commit of offsets is answered, but was not made.
@@ -104,14 +102,8 @@ impl Mutant {
     ];
 
     /// Those that only a share group can notice.
-    pub(crate) const SHARE: [Self; 6] = [
-        Self::IgnoreVersions,
-        Self::AnswerWithoutState,
-        Self::ForgetCounts,
-        Self::SkipRecords,
-        Self::LoseLetters,
-        Self::RepeatLetters,
-    ];
+    pub(crate) const SHARE: [Self; 5] =
+        [Self::IgnoreVersions, Self::AnswerWithoutState, Self::ForgetCounts, Self::SkipRecords, Self::LoseLetters];
 }
 
 /// Where dead letters of the simulated share group go.
