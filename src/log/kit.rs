@@ -78,6 +78,8 @@ pub(crate) enum Mishap {
 pub(crate) enum DocumentMishap {
     /// It is applied, but the answer is lost.
     AnswerLost,
+    /// The same, and it takes as long until that is known.
+    AnswerLostAfter(Duration),
     /// It is not applied, and nobody knows.
     RequestLost,
     /// It is refused for now.
@@ -263,6 +265,11 @@ impl StateStore for ToxicMetastore {
             DocumentMishap::RequestLost => Err(MetastoreError::Unknown("request lost".into())),
             DocumentMishap::AnswerLost => {
                 self.inner.write_documents(write).await?;
+                Err(MetastoreError::Unknown("answer lost".into()))
+            }
+            DocumentMishap::AnswerLostAfter(pause) => {
+                self.inner.write_documents(write).await?;
+                tokio::time::sleep(pause).await;
                 Err(MetastoreError::Unknown("answer lost".into()))
             }
         }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use towpath::base::clock::Timestamp;
 use towpath::coordinator::share::partition::document::{StoredPartition, decode, encode};
 use towpath::coordinator::share::partition::run::{Holder, HolderIndex, RecordState, Run};
+use towpath::coordinator::share::partition::signature::{Signature, Signatures};
 use towpath::coordinator::share::partition::state::SharePartitionState;
 use towpath::coordinator::share::partition::unreadable::UnreadableDocument;
 use towpath::model::node::{NodeEpoch, NodeId, NodeIdentity};
@@ -38,7 +39,13 @@ fn golden_state() -> StoredPartition {
     ];
     let holders = vec![holder("nEFl2Zx5QyqHcC8v1gV7bA", 3, 41, NOON), holder("m-2", 0, 7, NOON + 500)];
     let state = SharePartitionState::from_parts(Offset(1_000_000), runs, holders);
-    StoredPartition::Decided(state.expect("the golden state is sound"))
+    let signature = |node_id, node_epoch, number, at| Signature {
+        node: NodeIdentity { node_id: NodeId(node_id), node_epoch: NodeEpoch(node_epoch) },
+        number,
+        at: Timestamp(at),
+    };
+    let signatures = vec![signature(0, 7, 300, NOON + 500), signature(3, 41, 12, NOON)];
+    StoredPartition::Decided(state.expect("the golden state is sound").signed(Signatures::from_parts(signatures)))
 }
 
 #[test]

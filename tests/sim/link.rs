@@ -10,6 +10,7 @@ use towpath::base::clock::Timestamp;
 use towpath::base::rng::Rng;
 use towpath::coordinator::share::partition::document::{StoredPartition, decode, encode};
 use towpath::coordinator::share::partition::run::{RecordState, Run};
+use towpath::coordinator::share::partition::signature::Signatures;
 use towpath::coordinator::share::partition::start::move_log_start;
 use towpath::coordinator::share::partition::state::SharePartitionState;
 use towpath::metastore::batch_index::BatchIndex;
@@ -139,6 +140,7 @@ impl Linked {
                 match self.mutant {
                     Some(Mutant::IgnoreVersions) => put.expect = Expect::Any,
                     Some(Mutant::ForgetCounts) => rewrite(&mut put, forget_counts),
+                    Some(Mutant::ForgetSignatures) => rewrite(&mut put, forget_signatures),
                     Some(Mutant::SkipRecords) if self.rng.chance(0.1) => rewrite(&mut put, skip_record),
                     Some(Mutant::AnswerWithoutState) if self.rng.chance(0.1) => {
                         if let Expect::Version(version) = put.expect {
@@ -173,7 +175,12 @@ fn forget_counts(state: SharePartitionState) -> SharePartitionState {
             None => runs.push(run),
         }
     }
-    SharePartitionState::from_parts(state.start_offset(), runs, state.holders().to_vec()).expect("a whole state")
+    let forgetful = SharePartitionState::from_parts(state.start_offset(), runs, state.holders().to_vec());
+    forgetful.expect("a whole state").signed(state.signatures().clone())
+}
+
+fn forget_signatures(state: SharePartitionState) -> SharePartitionState {
+    state.signed(Signatures::default())
 }
 
 /// The first record that waits for its next delivery is finished, says the state.

@@ -229,21 +229,24 @@ fn held(history: &History, seen: &[Seen], said: &Said, rules: ShareRules) -> boo
 
 /// The group went past it: somebody dealt with it, or there is a letter; and never both.
 fn check_end(partition: Partition, offset: i64, fate: &Fate, found: &mut BTreeSet<ShareAnomaly>) {
-    let is = |kind, outcome| fate.said.iter().any(|said| said.kind == kind && said.outcome == outcome);
-    let accepted = is(AcknowledgeType::Accept, Verdict::Done);
-    let rejected = is(AcknowledgeType::Reject, Verdict::Done);
-    let maybe_accepted = accepted || is(AcknowledgeType::Accept, Verdict::Unknown);
+    let said = |kind, outcome| fate.said.iter().filter(move |said| said.kind == kind && said.outcome == outcome);
+    // Who did not hold it any more may be told that an acknowledgement is done which does not count.
+    let surely = |kind| said(kind, Verdict::Done).any(|said| said.held);
+    let maybe_accepted = said(AcknowledgeType::Accept, Verdict::Done)
+        .chain(said(AcknowledgeType::Accept, Verdict::Unknown))
+        .next()
+        .is_some();
+    let surely_rejected = surely(AcknowledgeType::Reject);
     if fate.letters > 1 {
         found.insert(ShareAnomaly::LetterTwice { partition, offset });
     }
-    let surely = |said: &Said| said.kind == AcknowledgeType::Accept && said.outcome == Verdict::Done && said.held;
-    if fate.letters > 0 && fate.said.iter().any(surely) {
+    if fate.letters > 0 && surely(AcknowledgeType::Accept) {
         found.insert(ShareAnomaly::LetterOfAccepted { partition, offset });
     }
-    if rejected && fate.letters == 0 {
+    if surely_rejected && fate.letters == 0 {
         found.insert(ShareAnomaly::LetterLost { partition, offset });
     }
-    if !maybe_accepted && !rejected && fate.letters == 0 {
+    if !maybe_accepted && !surely_rejected && fate.letters == 0 {
         found.insert(ShareAnomaly::Skipped { partition, offset });
     }
 }

@@ -78,6 +78,8 @@ pub(crate) enum Mutant {
     ForgetCounts,
     /// A share partition's window begins behind a record that is not finished.
     SkipRecords,
+    /// Nobody can tell afterwards whose writes a share partition's state consists of.
+    ForgetSignatures,
     /// A record is given up, but its dead letter is not written.
     LoseLetters,
     /// A producer that a partition does not know begins with whichever of its batches comes first.
@@ -102,8 +104,14 @@ impl Mutant {
     ];
 
     /// Those that only a share group can notice.
-    pub(crate) const SHARE: [Self; 5] =
-        [Self::IgnoreVersions, Self::AnswerWithoutState, Self::ForgetCounts, Self::SkipRecords, Self::LoseLetters];
+    pub(crate) const SHARE: [Self; 6] = [
+        Self::IgnoreVersions,
+        Self::AnswerWithoutState,
+        Self::ForgetCounts,
+        Self::SkipRecords,
+        Self::ForgetSignatures,
+        Self::LoseLetters,
+    ];
 }
 
 /// Where dead letters of the simulated share group go.

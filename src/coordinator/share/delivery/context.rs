@@ -1,6 +1,7 @@
 //! What all lanes of an agent share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub board: Board,
     pub lanes: Lanes,
     pub counters: Counters,
+    /// Writes so far, over all groups.
+    writes: AtomicU64,
     configs: Mutex<BTreeMap<GroupId, (CatalogVersion, Arc<GroupRules>)>>,
 }
 
@@ -59,6 +62,7 @@ impl Context {
             cache: DocumentCache::new(CACHE_BYTES_MAX),
             board: Board::default(),
             lanes: Lanes::default(),
+            writes: AtomicU64::new(0),
             configs: Mutex::default(),
         }
     }
@@ -80,6 +84,11 @@ impl Context {
         }
         configs.insert(group_id.clone(), (snapshot.version, Arc::clone(&rules)));
         rules
+    }
+
+    /// A number that no other write of this process has.
+    pub(super) fn next_write(&self) -> u64 {
+        self.writes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whose locks hold now.

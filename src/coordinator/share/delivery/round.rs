@@ -17,6 +17,7 @@ use crate::coordinator::share::delivery::store::{Found, Planned, Stored, read, s
 use crate::coordinator::share::delivery::take::{Taker, blocked_by};
 use crate::coordinator::share::delivery::work::{Acquisition, WantedPartition};
 use crate::coordinator::share::partition::document::{StoredPartition, encode};
+use crate::coordinator::share::partition::signature::Signature;
 use crate::metastore::error::MetastoreError;
 use crate::model::error::{Condition, Failure};
 use crate::model::group::GroupId;
@@ -266,9 +267,12 @@ impl Round<'_> {
                 note_all(jobs, seat.outcomes);
                 continue;
             }
-            let Seat { known, state, outcomes, letters, tally, .. } = seat;
+            let Seat { known, mut state, outcomes, letters, tally, .. } = seat;
+            let (node, number) = (self.moment.living.this(), self.context.next_write());
+            let signature = Signature { node, number, at: self.moment.now };
+            state.sign(signature);
             let stored = StoredPartition::Decided(state);
-            planned.push(Planned { partition, version: known.version, body: encode(&stored), letters });
+            planned.push(Planned { partition, version: known.version, body: encode(&stored), signature, letters });
             changed.insert(partition, Changed { stored: Arc::new(stored), outcomes, tally });
         }
         if planned.is_empty() {

@@ -3,7 +3,8 @@
 //! ```text
 //! done      every put is stored
 //! conflict  read all of them: those that moved are decided anew by the caller, the others are written again at once
-//! unknown   read all of them: ours is there → done; nothing moved → the very same write again
+//! unknown   read all of them: ours is there, or our signature is in what others made of it → done; nothing moved → the
+//!           very same write again
 //! ```
 
 use std::time::Duration;
@@ -20,8 +21,9 @@ use crate::coordinator::share::delivery::board::PartitionKey;
 use crate::coordinator::share::delivery::cache::Known;
 use crate::coordinator::share::delivery::context::Context;
 use crate::coordinator::share::letters::values::{LetterFailure, LetterRound};
-use crate::coordinator::share::partition::document::{decode, partition_key};
+use crate::coordinator::share::partition::document::{StoredPartition, decode, partition_key};
 use crate::coordinator::share::partition::letter::DeadLetter;
+use crate::coordinator::share::partition::signature::Signature;
 use crate::metastore::error::MetastoreError;
 use crate::metastore::values::{Document, DocumentChange, DocumentPut, DocumentVersion, DocumentWrite, Expect};
 use crate::model::group::GroupId;
@@ -37,6 +39,8 @@ pub(super) struct Planned {
     /// What was decided on.
     pub version: DocumentVersion,
     pub body: Bytes,
+    /// What this agent signed it with.
+    pub signature: Signature,
     /// What it gives up.
     pub letters: Vec<DeadLetter>,
 }
@@ -61,7 +65,7 @@ pub(super) async fn store(
 ) -> Vec<(TopicIdPartition, Stored)> {
     let (with, without): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|planned| letters.is_some() && !planned.letters.is_empty());
-    let step = |pending, letters| Step { context, group_id, letters, pending, outcomes: Vec::new(), is_unsure: false };
+    let step = |pending, letters| Step { context, group_id, letters, pending, outcomes: Vec::new() };
     if with.is_empty() {
         return step(without, None).run().await;
     }
@@ -78,8 +82,6 @@ struct Step<'a> {
     letters: Option<(&'a ShareDeadLetterConfig, Timestamp)>,
     pending: Vec<Planned>,
     outcomes: Vec<(TopicIdPartition, Stored)>,
-    /// An earlier attempt may have been applied, or may still be.
-    is_unsure: bool,
 }
 
 enum Fault {
@@ -113,7 +115,7 @@ impl Step<'_> {
                     true
                 }
                 Err(Fault::Unknown(unknown)) => {
-                    (self.is_unsure, reason) = (true, unknown);
+                    reason = unknown;
                     true
                 }
                 Err(Fault::Unavailable(unavailable)) => {
@@ -170,17 +172,29 @@ impl Step<'_> {
         for (planned, found) in self.pending.drain(..).zip(found) {
             match found {
                 Some(document) if document.version == planned.version => same.push(planned),
-                Some(document) if self.is_unsure && document.body == planned.body => {
-                    self.outcomes.push((planned.partition, Stored::Done(Some(document.version))));
-                }
                 found => {
-                    remember(self.context, &(self.group_id.clone(), planned.partition), found, asked);
-                    self.outcomes.push((planned.partition, Stored::Conflict));
+                    let key = (self.group_id.clone(), planned.partition);
+                    let found = remember(self.context, &key, found, asked);
+                    self.outcomes.push((planned.partition, became_of(&planned, &found)));
                 }
             }
         }
         self.pending = same;
         Ok(())
+    }
+}
+
+/// Whether a document that moved on did so with our write.
+fn became_of(planned: &Planned, found: &Found) -> Stored {
+    let Found::Known(Known { stored, version, .. }) = found else { return Stored::Conflict };
+    let StoredPartition::Decided(state) = &**stored else { return Stored::Conflict };
+    let signatures = state.signatures();
+    if signatures.newest() == Some(&planned.signature) {
+        Stored::Done(Some(*version))
+    } else if signatures.contains(&planned.signature) {
+        Stored::Done(None)
+    } else {
+        Stored::Conflict
     }
 }
 

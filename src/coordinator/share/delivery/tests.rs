@@ -154,6 +154,25 @@ async fn lost_answers_are_looked_into() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_counts_though_its_answer_is_lost_and_another_agent_wrote_on_top() {
+    let kit = Kit::with_two().await;
+    kit.produce(0, 10).await;
+    kit.two.log.tail.wait_beyond(kit.at(0), Offset(9)).await;
+    let five = |member: &str| ShareFetchRequest { records_max: 5, ..kit.fetch(member, &[0]) };
+    assert_eq!(kit.one.take(five("a")).await, ["0-4×1"]);
+    kit.mishaps(&[DocumentMishap::AnswerLostAfter(Duration::from_millis(50))]);
+    let on_top = async {
+        pass(10).await;
+        kit.two.take(five("b")).await
+    };
+    let (accepted, taken) = tokio::join!(kit.say(&kit.one, "a", (0, 4), Accept), on_top);
+    assert_eq!((accepted, taken), (Ok(()), vec!["5-9×1".to_owned()]));
+    // The first agent remembers nothing that the second one has changed.
+    assert_eq!(kit.say(&kit.one, "b", (5, 9), Accept).await, Ok(()));
+    assert_eq!(kit.stored(0).await.0.start_offset(), Offset(10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_not_be_stored_is_said_to_be_worth_another_try() {
     let kit = Kit::new().await;
     kit.produce(0, 10).await;

@@ -1,7 +1,7 @@
 //! The stored document of a share partition; `docs/formats/share_documents.md` describes it.
 //!
 //! ```text
-//! version: u8 = 1 | kind: u8 | start | holders | runs | CRC-32C: u32
+//! version: u8 = 1 | kind: u8 | start | holders | runs | signatures | CRC-32C: u32
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::base::clock::Timestamp;
 use crate::base::crc::crc32c;
 use crate::coordinator::share::partition::run::{Holder, HolderIndex, RecordState, Run};
+use crate::coordinator::share::partition::signature::{Signature, Signatures};
 use crate::coordinator::share::partition::state::SharePartitionState;
 use crate::coordinator::share::partition::unreadable::{UnreadableDocument, VERSION};
 use crate::coordinator::share::partition::varint::{Input, Output};
@@ -31,6 +32,8 @@ const ARCHIVED: u64 = 3;
 
 /// No member takes fewer bytes: a length, the node's id and epoch, a time.
 const HOLDER_BYTES_MIN: usize = 4;
+/// No signature takes fewer bytes: the node's id and epoch, a number, a time.
+const SIGNATURE_BYTES_MIN: usize = 4;
 
 /// What the metastore knows of a share partition that somebody may fetch from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +91,7 @@ fn encode_state(state: &SharePartitionState, output: &mut Output) {
     let mut clock = 0;
     for holder in state.holders() {
         output.text(holder.member_id.as_str());
-        output.signed(i64::from(holder.node.node_id.0));
-        output.signed(holder.node.node_epoch.0);
+        encode_node(holder.node, output);
         encode_time(holder.acquired_at, &mut clock, output);
     }
     output.number(state.runs().len() as u64);
@@ -116,6 +118,18 @@ fn encode_state(state: &SharePartitionState, output: &mut Output) {
             RecordState::Archived => output.number(head(ARCHIVED)),
         }
     }
+    let signatures = state.signatures().as_slice();
+    output.number(signatures.len() as u64);
+    for signature in signatures {
+        encode_node(signature.node, output);
+        output.number(signature.number);
+        encode_time(signature.at, &mut clock, output);
+    }
+}
+
+fn encode_node(node: NodeIdentity, output: &mut Output) {
+    output.signed(i64::from(node.node_id.0));
+    output.signed(node.node_epoch.0);
 }
 
 /// Times lie close together: each is stored as its distance from the one before it.
@@ -158,9 +172,7 @@ fn decode_state(input: &mut Input<'_>) -> Result<SharePartitionState, Unreadable
     let mut holders = Vec::with_capacity(count);
     for _ in 0..count {
         let member_id = MemberId::from(input.text()?);
-        let node_id =
-            i32::try_from(input.signed()?).map_err(|_| UnreadableDocument::Content("a node id that is too large"))?;
-        let node = NodeIdentity { node_id: NodeId(node_id), node_epoch: NodeEpoch(input.signed()?) };
+        let node = decode_node(input)?;
         holders.push(Holder { member_id, node, acquired_at: decode_time(input, &mut clock)? });
     }
     let count = input.count(1)?;
@@ -171,7 +183,20 @@ fn decode_state(input: &mut Input<'_>) -> Result<SharePartitionState, Unreadable
         first = offset(run.last.0.unsigned_abs() + 1)?;
         runs.push(run);
     }
-    Ok(SharePartitionState::from_parts(start_offset, runs, holders)?)
+    let count = input.count(SIGNATURE_BYTES_MIN)?;
+    let mut signatures = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (node, number) = (decode_node(input)?, input.number()?);
+        signatures.push(Signature { node, number, at: decode_time(input, &mut clock)? });
+    }
+    let state = SharePartitionState::from_parts(start_offset, runs, holders)?;
+    Ok(state.signed(Signatures::from_parts(signatures)))
+}
+
+fn decode_node(input: &mut Input<'_>) -> Result<NodeIdentity, UnreadableDocument> {
+    let node_id =
+        i32::try_from(input.signed()?).map_err(|_| UnreadableDocument::Content("a node id that is too large"))?;
+    Ok(NodeIdentity { node_id: NodeId(node_id), node_epoch: NodeEpoch(input.signed()?) })
 }
 
 fn decode_run(first: Offset, clock: &mut i64, input: &mut Input<'_>) -> Result<Run, UnreadableDocument> {

@@ -28,6 +28,7 @@
 //!   acknowledge    a member says what became of what it holds
 //!   acquire        a member takes what is available, then what is new
 //!   start          the log begins later than it did
+//!   signature      who wrote last, for whoever was not answered
 //!   document       the stored form (varint, unreadable)
 //! ```
 //!
@@ -56,6 +57,7 @@ pub mod letter;
 mod rewrite;
 pub mod rules;
 pub mod run;
+pub mod signature;
 pub mod start;
 pub mod state;
 #[cfg(test)]

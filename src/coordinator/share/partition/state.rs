@@ -6,6 +6,7 @@ use crate::base::clock::Timestamp;
 use crate::coordinator::share::partition::rewrite::Rewritten;
 use crate::coordinator::share::partition::rules::Rules;
 use crate::coordinator::share::partition::run::{Holder, HolderIndex, RecordState, Run};
+use crate::coordinator::share::partition::signature::{Signature, Signatures};
 use crate::model::group::MemberId;
 use crate::model::node::NodeIdentity;
 use crate::model::offset::Offset;
@@ -19,6 +20,7 @@ pub struct SharePartitionState {
     start_offset: Offset,
     runs: Vec<Run>,
     holders: Vec<Holder>,
+    signatures: Signatures,
 }
 
 /// No log gets this far: a window's offsets are below, so that their sums and distances are numbers too.
@@ -84,16 +86,33 @@ impl SharePartitionState {
     /// A window without anything in it: `start` is the first offset that will be delivered.
     #[must_use]
     pub fn starting_at(start: Offset) -> Self {
-        Self { start_offset: start, runs: Vec::new(), holders: Vec::new() }
+        Self { start_offset: start, runs: Vec::new(), holders: Vec::new(), signatures: Signatures::default() }
     }
 
-    /// A state of its parts, as a document has them.
+    /// A state of its parts, as a document has them; nobody has signed it.
     ///
     /// # Errors
     /// When they do not make a state.
     pub fn from_parts(start_offset: Offset, runs: Vec<Run>, holders: Vec<Holder>) -> Result<Self, BrokenState> {
-        let state = Self { start_offset, runs, holders };
+        let state = Self { start_offset, runs, holders, signatures: Signatures::default() };
         state.check().map(|()| state)
+    }
+
+    /// The same state as these agents wrote it.
+    #[must_use]
+    pub fn signed(self, signatures: Signatures) -> Self {
+        Self { signatures, ..self }
+    }
+
+    /// Who wrote it.
+    #[must_use]
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
+    /// Says who writes it now, as the last thing before it is stored.
+    pub fn sign(&mut self, signature: Signature) {
+        self.signatures.sign(signature);
     }
 
     /// Kafka's SPSO: the first offset that is not finished.

@@ -62,11 +62,18 @@ fn whatever_the_numbers_they_come_back() {
         run(Offset(3), last, RecordState::Archived, 0),
     ];
     let state = SharePartitionState::from_parts(Offset(0), runs, holders).expect("sound");
+    let signature = |node_id, node_epoch, number, at| Signature {
+        node: NodeIdentity { node_id: NodeId(node_id), node_epoch: NodeEpoch(node_epoch) },
+        number,
+        at: Timestamp(at),
+    };
+    let signatures = vec![signature(i32::MAX, i64::MIN, u64::MAX, i64::MIN), signature(0, 0, 0, i64::MAX)];
     for stored in [
         StoredPartition::Undecided,
         StoredPartition::Decided(SharePartitionState::starting_at(Offset(0))),
         StoredPartition::Decided(SharePartitionState::starting_at(Offset(i64::MAX))),
-        StoredPartition::Decided(state),
+        StoredPartition::Decided(state.clone()),
+        StoredPartition::Decided(state.signed(Signatures::from_parts(signatures))),
     ] {
         assert_eq!(decode(encode(&stored)), Ok(stored));
     }
@@ -119,15 +126,17 @@ fn lies_with_a_valid_checksum_are_refused() {
         (vec![0, 1, 1, 0xff, 0, 0, 0, 0], "not UTF-8"),
         (with(&[0, 1, 0], &[0, 0, 0, 0]), "a node id that is too large"),
         (vec![0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 1, 8], "an offset that is too large"),
-        (vec![0, 0, 1, 0, 0], "delivery count that does not go with its state"),
+        (vec![0, 0, 1, 0, 0, 0], "delivery count that does not go with its state"),
         (vec![0, 0, 1, 0, 0x80, 0x80, 0x40], "a delivery count that is too large"),
-        (vec![0, 0, 1, 1, 1, 0, 0], "somebody who is not listed"),
+        (vec![0, 0, 1, 1, 1, 0, 0, 0], "somebody who is not listed"),
         (with(&[0, 0, 1, 1, 1], &[0]), "a holder's number that is too large"),
-        (vec![0, 1, 1, b'm', 0, 0, 0, 0], "holds nothing"),
-        (vec![0, 2, 1, b'm', 0, 0, 0, 1, b'm', 0, 0, 0, 2, 1, 1, 0, 0, 1, 2, 1, 0], "listed twice"),
-        (vec![0, 0, 1, 2], "which is finished"),
-        (vec![0, 0, 2, 0, 2, 0, 2], "are one"),
-        (vec![0, 0, 1, 0, 2, 9], "something after its end"),
+        (vec![0, 1, 1, b'm', 0, 0, 0, 0, 0], "holds nothing"),
+        (vec![0, 2, 1, b'm', 0, 0, 0, 1, b'm', 0, 0, 0, 2, 1, 1, 0, 0, 1, 2, 1, 0, 0], "listed twice"),
+        (vec![0, 0, 1, 2, 0], "which is finished"),
+        (vec![0, 0, 2, 0, 2, 0, 2, 0], "are one"),
+        (with(&[0, 0, 1, 0, 2], &[]), "ends before"),
+        (vec![0, 0, 1, 0, 2, 1, 0, 0], "ends before"),
+        (vec![0, 0, 1, 0, 2, 0, 9], "something after its end"),
     ] {
         let refused = refusal(&content);
         assert!(refused.contains(sentence), "{content:x?}: '{sentence}' is missing in: {refused}");
