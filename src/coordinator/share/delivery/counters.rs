@@ -32,6 +32,8 @@ pub(super) struct Counters {
     pub conflicts: Counter,
     /// Rounds of lanes.
     pub rounds: Counter,
+    /// Writes tried, of one document or of several.
+    pub writes: Counter,
     /// Documents written.
     pub documents: Counter,
     /// Groups with a lane.
@@ -82,6 +84,7 @@ impl Counters {
             lock_timeouts: counter("acquisition_lock_timeout", "Records whose lock ended before an acknowledgement"),
             conflicts: counter("share_delivery_conflicts", "Writes that lost a race against another agent"),
             rounds: counter("share_delivery_rounds", "Rounds of deliveries, each one write at most"),
+            writes: counter("share_delivery_writes", "Writes to the metastore, each of one share partition or several"),
             documents: counter("share_partition_writes", "Documents of share partitions written"),
             lanes: metrics.register("share_delivery_lanes", "Share groups this agent delivers to", Gauge::default()),
             cached: metrics.register(

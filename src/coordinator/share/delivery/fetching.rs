@@ -13,10 +13,12 @@ use crate::coordinator::share::delivery::context::{Context, GroupRules};
 use crate::coordinator::share::delivery::look::{Look, Outlook};
 use crate::coordinator::share::delivery::read::{bytes_of, warm};
 use crate::coordinator::share::delivery::seat::is_fresh;
-use crate::coordinator::share::delivery::submit::submit;
+use crate::coordinator::share::delivery::submit::{Submitted, hand_in, submit};
 use crate::coordinator::share::delivery::topics::{find, without_topic};
 use crate::coordinator::share::delivery::work::{Acquire, Acquisition, Done, WantedPartition, Work};
-use crate::coordinator::share::values::{PartitionAcknowledgement, ShareFetchAnswer, ShareFetchRequest, SharedRecords};
+use crate::coordinator::share::values::{
+    AcknowledgeType, PartitionAcknowledgement, ShareFetchAnswer, ShareFetchRequest, SharedRecords,
+};
 use crate::log::tail::Subscription;
 use crate::model::error::Failure;
 use crate::model::offset::Offset;
@@ -25,6 +27,10 @@ use crate::model::offset::Offset;
 const WAIT_LONGEST: Duration = Duration::from_secs(3_600);
 /// An answer that has nothing but failures comes no sooner: clients ask again at once.
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
+/// For so long acknowledgements of a fetch that waits for records wait for a write that is made anyway.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Locks that end sooner than this do not wait: more than patience and a write take.
+const LOCK_MARGIN: Duration = Duration::from_secs(2);
 /// So often a pass goes back to the lane with what the lane found missing.
 const PREPARATIONS_MAX: u32 = 4;
 
@@ -40,6 +46,8 @@ pub(super) struct Fetching<'a> {
     acknowledged: Vec<Result<(), Failure>>,
     /// Acknowledgements that have not been asked for, with their places.
     unasked: Vec<(usize, PartitionAcknowledgement)>,
+    /// Acknowledgements on their way, by their places.
+    owed: Option<(Vec<usize>, Submitted)>,
 }
 
 /// Why a wait ended.
@@ -73,6 +81,7 @@ impl<'a> Fetching<'a> {
             fetched: Vec::with_capacity(request.partitions.len()),
             acknowledged: vec![Ok(()); acknowledgements.len()],
             unasked: Vec::with_capacity(acknowledgements.len()),
+            owed: None,
             request,
         };
         for (place, partition) in fetching.request.partitions.iter().enumerate() {
@@ -98,6 +107,7 @@ impl<'a> Fetching<'a> {
         let wants_records = self.request.records_max > 0 && self.request.bytes_max > 0 && !self.wanted.is_empty();
         if wants_records {
             self.acquire().await;
+            self.settle().await;
         } else if !self.unasked.is_empty() {
             self.pass(false, false).await;
         }
@@ -115,6 +125,13 @@ impl<'a> Fetching<'a> {
 
     async fn acquire(&mut self) {
         let mut is_enough = self.request.bytes_min <= 1 || self.is_enough();
+        if !self.unasked.is_empty()
+            && !self.is_enough()
+            && let Some(until) = self.patience()
+        {
+            self.hand_in(until).await;
+            is_enough = false;
+        }
         let mut news = None;
         loop {
             if is_enough || !self.unasked.is_empty() {
@@ -134,6 +151,45 @@ impl<'a> Fetching<'a> {
                 Wake::Deadline => return self.look_once_more().await,
                 Wake::Drain => return,
             }
+        }
+    }
+
+    /// Until when the acknowledgements may wait for a write that is made anyway: for what this fetch acquires soon, or
+    /// for another request's. Nobody else may be waiting for what they give back, and no lock may end meanwhile.
+    fn patience(&self) -> Option<Instant> {
+        let until = Instant::now() + PATIENCE;
+        if until >= self.deadline {
+            return None;
+        }
+        let rules = self.rules();
+        let look = self.look(&rules);
+        let locked_until = look.now.plus(LOCK_MARGIN);
+        let is_quiet = |kind: &AcknowledgeType| !matches!(kind, AcknowledgeType::Release | AcknowledgeType::Renew);
+        let may_wait = |(_, acknowledgement): &(usize, PartitionAcknowledgement)| {
+            look.may_wait(acknowledgement.partition, locked_until)
+                && acknowledgement.batches.iter().flat_map(|batch| &batch.types).all(is_quiet)
+        };
+        self.unasked.iter().all(may_wait).then_some(until)
+    }
+
+    /// Gives the acknowledgements to the lane, which may wait for company.
+    async fn hand_in(&mut self, until: Instant) {
+        let (places, acknowledgements): (Vec<usize>, Vec<_>) = self.unasked.drain(..).unzip();
+        let work = Work::acknowledging(self.request.member_id.clone(), self.asked, acknowledgements);
+        let work = Work { patient_until: Some(until), ..work };
+        self.owed = Some((places, hand_in(self.context, &self.request.group_id, work).await));
+    }
+
+    /// Learns what became of acknowledgements that are on their way.
+    async fn settle(&mut self) {
+        if let Some((places, submitted)) = self.owed.take() {
+            self.note_acknowledged(places, submitted.done().await.acknowledged);
+        }
+    }
+
+    fn note_acknowledged(&mut self, places: Vec<usize>, outcomes: Vec<Result<(), Failure>>) {
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            self.acknowledged[place] = outcome;
         }
     }
 
@@ -248,9 +304,7 @@ impl<'a> Fetching<'a> {
             let work =
                 Work { acquire: acquire.clone(), ..Work::acknowledging(member_id, self.asked, acknowledgements) };
             let Done { acknowledged, acquired, .. } = submit(self.context, &self.request.group_id, work).await;
-            for (place, outcome) in places.into_iter().zip(acknowledged) {
-                self.acknowledged[place] = outcome;
-            }
+            self.note_acknowledged(places, acknowledged);
             let (undecided, cold) = self.take(&mut acquire, wanted.into_iter().zip(acquired).collect());
             if undecided.is_empty() && cold.is_empty() {
                 return;

@@ -1,5 +1,7 @@
 //! A piece of work in a lane, and which parts of it are done.
 
+use tokio::time::Instant;
+
 use crate::coordinator::share::delivery::read::bytes_of;
 use crate::coordinator::share::delivery::work::{Acquisition, Done, Work};
 use crate::coordinator::share::values::{AcknowledgeType, AcknowledgementBatch, PartitionAcknowledgement};
@@ -76,6 +78,11 @@ impl Job {
         let wanted =
             wanted.filter(|(_, done)| done.is_none()).map(|((index, one), _)| (one.partition, Part::Acquire(index)));
         acknowledgements.chain(releases).chain(wanted)
+    }
+
+    /// When the round must begin that this is in; `None`: at once.
+    pub(super) fn patient_until(&self) -> Option<Instant> {
+        self.work.patient_until.filter(|_| self.attempts == 0)
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -1,14 +1,15 @@
 //! A group's lane on this agent: the one task that decides for it here.
 //!
 //! While a round is being stored new work gathers in the queue, and all of it is the next round: the slower the
-//! metastore, the more requests share a write.
+//! metastore, the more requests share a write. What says that it is patient waits for such company even while nothing
+//! is being stored.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use crate::base::task::{TaskError, TaskKind};
@@ -37,11 +38,13 @@ pub(super) struct Lane {
     doubted: BTreeSet<TopicIdPartition>,
     /// Rounds in a row that lost a race.
     races_lost: u32,
+    /// The agent stops: nothing waits for company any more.
+    is_ending: bool,
 }
 
 impl Lane {
     pub(super) fn new(context: Arc<Context>, group_id: GroupId, queue: mpsc::Receiver<Work>) -> Self {
-        Self { context, group_id, queue, jobs: Vec::new(), doubted: BTreeSet::new(), races_lost: 0 }
+        Self { context, group_id, queue, jobs: Vec::new(), doubted: BTreeSet::new(), races_lost: 0, is_ending: false }
     }
 
     /// Serves the group until it is idle or the agent stops.
@@ -51,7 +54,8 @@ impl Lane {
     pub(super) async fn run(mut self) -> Result<(), TaskError> {
         let stopped = self.context.supervisor.token(TaskKind::CoordinatorShard);
         loop {
-            if self.jobs.is_empty() {
+            if !self.is_due() {
+                let until = self.due_at().unwrap_or_else(|| Instant::now() + IDLE);
                 // Every branch only waits; the work is done below, where nothing cancels it.
                 tokio::select! {
                     biased;
@@ -60,8 +64,8 @@ impl Lane {
                         Some(work) => self.jobs.push(Job::new(work)),
                         None => break,
                     },
-                    () = sleep(IDLE) => {
-                        if self.context.lanes.retire(&self.group_id, &self.queue) {
+                    () = sleep_until(until) => {
+                        if self.jobs.is_empty() && self.context.lanes.retire(&self.group_id, &self.queue) {
                             self.end();
                             return Ok(());
                         }
@@ -72,6 +76,7 @@ impl Lane {
         }
         // Who was let in before the end is served; a session that ends now still gives back what it holds.
         self.queue.close();
+        self.is_ending = true;
         loop {
             self.work().await;
             if self.jobs.is_empty() && self.queue.is_empty() {
@@ -81,12 +86,26 @@ impl Lane {
         }
     }
 
-    /// Takes all that waits, and makes one round.
+    /// Whether a round can not wait.
+    fn is_due(&self) -> bool {
+        if self.is_ending {
+            return !self.jobs.is_empty();
+        }
+        let now = Instant::now();
+        self.jobs.iter().any(|job| job.patient_until().is_none_or(|until| until <= now))
+    }
+
+    /// When patience is over.
+    fn due_at(&self) -> Option<Instant> {
+        self.jobs.iter().filter_map(Job::patient_until).min()
+    }
+
+    /// Takes all that waits, and makes one round of it if some of it is due.
     async fn work(&mut self) {
         while let Ok(work) = self.queue.try_recv() {
             self.jobs.push(Job::new(work));
         }
-        if self.jobs.is_empty() {
+        if !self.is_due() {
             return;
         }
         let doubted = std::mem::take(&mut self.doubted);

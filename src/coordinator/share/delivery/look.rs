@@ -51,6 +51,19 @@ impl Look<'_> {
         Outlook::Bytes(bytes.unwrap_or(bytes_max))
     }
 
+    /// Whether acknowledgements there may wait for a moment: no lock ends before `until`, and nobody needs their room.
+    pub(super) fn may_wait(&self, partition: TopicIdPartition, until: Timestamp) -> bool {
+        let known = self.context.cache.get(&(self.group_id.clone(), partition));
+        known.is_some_and(|known| match &*known.stored {
+            StoredPartition::Decided(state) => {
+                !self.has_lapsed(state)
+                    && state.next_change(self.now).is_none_or(|change| change > until)
+                    && state.next_fetch_offset(self.now, &self.rules.rules).is_some()
+            }
+            StoredPartition::Undecided => false,
+        })
+    }
+
     /// From where on a partition's records would be read that are most likely not in memory.
     pub(super) fn cold_offset(&self, partition: TopicIdPartition) -> Option<Offset> {
         let known = self.context.cache.get(&(self.group_id.clone(), partition))?;

@@ -147,6 +147,7 @@ impl Step<'_> {
     }
 
     async fn write(&self) -> Result<Vec<Option<DocumentVersion>>, Fault> {
+        self.context.counters.writes.inc();
         let put = |planned: &Planned| DocumentPut {
             key: partition_key(self.group_id, planned.partition),
             expect: Expect::Version(planned.version),

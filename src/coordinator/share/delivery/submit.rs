@@ -11,19 +11,40 @@ use crate::coordinator::share::delivery::work::{Acquisition, Done, Work};
 use crate::model::error::{Condition, Failure};
 use crate::model::group::GroupId;
 
+/// Work on its way through a lane.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    done: oneshot::Receiver<Done>,
+    acknowledged: usize,
+    acquired: usize,
+}
+
 /// Hands work to the group's lane and waits until it is done. The place in the queue is taken at the first poll.
-pub(super) async fn submit(context: &Arc<Context>, group_id: &GroupId, mut work: Work) -> Done {
+pub(super) async fn submit(context: &Arc<Context>, group_id: &GroupId, work: Work) -> Done {
+    hand_in(context, group_id, work).await.done().await
+}
+
+/// Hands work to the group's lane.
+pub(super) async fn hand_in(context: &Arc<Context>, group_id: &GroupId, mut work: Work) -> Submitted {
     let (reply, done) = oneshot::channel();
     let (acknowledged, acquired) = (work.acknowledgements.len(), work.acquire.partitions.len());
     work.reply = Some(reply);
     let lane = context.lanes.lane_of(group_id, || start(context, group_id));
     // A lane that has ended answers nothing: the agent stops.
     let _ = lane.send(work).await;
-    done.await.unwrap_or_else(|_| Done {
-        acknowledged: vec![Err(stopping()); acknowledged],
-        is_released: false,
-        acquired: vec![Acquisition::Nothing; acquired],
-    })
+    Submitted { done, acknowledged, acquired }
+}
+
+impl Submitted {
+    /// What became of it, once it is done.
+    pub(super) async fn done(self) -> Done {
+        let Self { done, acknowledged, acquired } = self;
+        done.await.unwrap_or_else(|_| Done {
+            acknowledged: vec![Err(stopping()); acknowledged],
+            is_released: false,
+            acquired: vec![Acquisition::Nothing; acquired],
+        })
+    }
 }
 
 fn stopping() -> Failure {

@@ -46,6 +46,68 @@ async fn what_is_fetched_is_acknowledged_with_the_next_fetch_in_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_waiting_fetch_accepts_is_stored_with_what_it_gets() {
+    let kit = Kit::new().await;
+    let accepting = |first, last| ShareFetchRequest {
+        acknowledgements: vec![kit.said(0, first, last, Accept)],
+        ..waiting(kit.fetch("a", &[0]), 5_000)
+    };
+    kit.produce_batch(0, 10).await;
+    assert_eq!(kit.one.take(kit.fetch("a", &[0])).await, ["0-9×1"]);
+    kit.writes();
+    let later = async {
+        pass(40).await;
+        kit.produce_batch(0, 5).await;
+    };
+    let (answer, ()) = tokio::join!(kit.one.delivery.fetch(accepting(0, 9)), later);
+    assert_eq!((texts(&answer), answer.acknowledged), (vec!["10-14×1".to_owned()], vec![Ok(())]));
+    assert_eq!(kit.writes(), [1]);
+    // Nothing comes: it is stored soon all the same.
+    let (delivery, request) = (kit.one.delivery.clone(), accepting(10, 14));
+    let fetching = meanwhile(async move { delivery.fetch(request).await });
+    pass(90).await;
+    assert_eq!(kit.stored(0).await.0.start_offset(), Offset(10));
+    pass(20).await;
+    assert_eq!(kit.stored(0).await.0.start_offset(), Offset(15));
+    assert_eq!(kit.writes(), [1]);
+    kit.produce_batch(0, 1).await;
+    let answer = fetching.await.expect("it ends");
+    assert_eq!((texts(&answer), answer.acknowledged), (vec!["15-15×1".to_owned()], vec![Ok(())]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_wait_for_or_what_ends_soon_does_not_wait() {
+    let kit = Kit::new().await;
+    kit.produce_batch(0, 10).await;
+    assert_eq!(kit.one.take(kit.fetch("a", &[0])).await, ["0-9×1"]);
+    // A release is somebody else's at once.
+    let waits = meanwhile({
+        let (delivery, request) = (kit.one.delivery.clone(), waiting(kit.fetch("b", &[0]), 5_000));
+        async move { texts(&delivery.fetch(request).await) }
+    });
+    pass(10).await;
+    let gives_back = ShareFetchRequest {
+        acknowledgements: vec![kit.said(0, 0, 4, Release)],
+        ..waiting(kit.fetch("a", &[1]), 60_000)
+    };
+    let began = Instant::now();
+    let delivery = kit.one.delivery.clone();
+    meanwhile(async move { delivery.fetch(gives_back).await });
+    assert_eq!(waits.await.expect("it ends"), ["0-4×2"]);
+    assert!(began.elapsed() < Duration::from_millis(50));
+    // The lock of these ends in a second: they are accepted now or never.
+    pass(29_000).await;
+    let accepts = ShareFetchRequest {
+        acknowledgements: vec![kit.said(0, 5, 9, Accept)],
+        ..waiting(kit.fetch("a", &[1]), 60_000)
+    };
+    let delivery = kit.one.delivery.clone();
+    meanwhile(async move { delivery.fetch(accepts).await });
+    pass(10).await;
+    assert_eq!(kit.stored(0).await.0.counts().acknowledged, 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fetch_that_finds_nothing_writes_nothing() {
     let kit = Kit::new().await;
     assert_eq!(kit.one.take(kit.fetch("a", &[0, 1])).await, ["", ""]);

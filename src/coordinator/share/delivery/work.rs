@@ -24,6 +24,8 @@ pub(super) struct Work {
     pub releases: Vec<TopicIdPartition>,
     /// Acquired last.
     pub acquire: Acquire,
+    /// Until then it may wait for other work's round, to share its write; at once when that is `None`.
+    pub patient_until: Option<Instant>,
     /// Who waits; nobody, when the lane itself gives back what could not be delivered.
     pub reply: Option<oneshot::Sender<Done>>,
 }
@@ -83,6 +85,7 @@ impl Work {
         asked: Instant,
         acknowledgements: Vec<PartitionAcknowledgement>,
     ) -> Self {
-        Self { member_id, asked, acknowledgements, releases: Vec::new(), acquire: Acquire::default(), reply: None }
+        let (releases, acquire) = (Vec::new(), Acquire::default());
+        Self { member_id, asked, acknowledgements, releases, acquire, patient_until: None, reply: None }
     }
 }
