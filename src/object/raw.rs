@@ -10,8 +10,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 use tokio::time::Instant;
 
@@ -34,17 +34,20 @@ struct Gauge {
 }
 
 impl Gauge {
-    /// Counts one request around `request`.
+    /// Counts one request around `request`, unless the store's client refuses it without asking anybody: a folder takes
+    /// no attributes, and is asked again without them.
     async fn measure<T>(
         &self,
         operation: Operation,
         bytes_sent: u64,
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.meter.sent(self.purpose, operation, bytes_sent);
         let started = Instant::now();
         let outcome = request.await;
-        self.meter.answered(self.purpose, operation, outcome.is_err(), started.elapsed());
+        if !matches!(outcome, Err(Error::NotImplemented { .. } | Error::NotSupported { .. })) {
+            self.meter.sent(self.purpose, operation, bytes_sent);
+            self.meter.answered(self.purpose, operation, is_failure(&outcome), started.elapsed());
+        }
         outcome
     }
 
@@ -63,6 +66,19 @@ impl Gauge {
         self.meter.sent(self.purpose, Operation::List, 0);
         counted.boxed()
     }
+}
+
+/// Whether the store failed. That something is not there, or is there already, is an answer to a question.
+fn is_failure<T>(outcome: &Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| {
+        !matches!(
+            error,
+            Error::NotFound { .. }
+                | Error::AlreadyExists { .. }
+                | Error::Precondition { .. }
+                | Error::NotModified { .. }
+        )
+    })
 }
 
 impl MeteredStore {
@@ -159,5 +175,35 @@ impl MultipartUpload for MeteredUpload {
 
     async fn abort(&mut self) -> Result<()> {
         self.gauge.clone().measure(Operation::Delete, 0, self.upload.abort()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::local::LocalFileSystem;
+    use object_store::{Attribute, Attributes, ObjectStoreExt, PutMode};
+
+    use super::*;
+    use crate::base::metrics::Metrics;
+
+    #[tokio::test]
+    async fn only_what_reached_the_store_counts_and_only_its_failures_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        let meter = Meter::new(&Metrics::default());
+        let store = MeteredStore::new(folder, meter.clone(), Purpose::Metastore);
+        let path = Path::from("one");
+        let put = |options: PutOptions| store.put_opts(&path, PutPayload::from_static(b"four"), options);
+        let attributes = Attributes::from_iter([(Attribute::ContentType, "text/plain")]);
+        let refused = put(PutOptions { attributes, ..PutOptions::default() }).await;
+        assert!(matches!(refused, Err(Error::NotImplemented { .. })), "{refused:?}");
+        assert!(matches!(store.get(&path).await, Err(Error::NotFound { .. })));
+        put(PutMode::Create.into()).await.unwrap();
+        let again = put(PutMode::Create.into()).await;
+        assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+        let count = |operation| meter.counters().of(Purpose::Metastore, operation);
+        let (puts, gets) = (count(Operation::Put), count(Operation::Get));
+        assert_eq!((puts.requests, puts.errors, puts.bytes_sent), (2, 0, 8));
+        assert_eq!((gets.requests, gets.errors), (1, 0));
     }
 }
