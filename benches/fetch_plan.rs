@@ -65,7 +65,7 @@ async fn reader(batch: &Bytes) -> Reader {
             PartitionBounds { log_start_offset: Offset(0), high_watermark: end, last_stable_offset: end, byte_size: 0 };
         tail.apply(partition(index), bounds, &extents);
         for extent in &extents {
-            cache.insert(&extent.object, extent.bytes, slices.clone()).await;
+            cache.insert(&extent.object, extent.bytes, slices.clone());
         }
     }
     let storage = ObjectStorage::over(Arc::new(InMemory::new()), "", &objects, Rng::from_seed(1), &metrics);

@@ -5,15 +5,16 @@
 //! recently used first: *tail* for what consumers will want soon, *cold* for what lagging ones read; so a consumer
 //! that reads a month of history pushes out nobody's present.
 //!
-//! No threads and no timers: upkeep happens in the calls themselves.
+//! No threads and no timers: upkeep happens in the calls themselves. It is moka's `sync` cache, for its `future` one
+//! wakes the calling task once more after upkeep, which it also does by the wall clock: runs of a simulation differed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::latest;
 use bytes::Bytes;
-use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
@@ -88,25 +89,22 @@ impl RangeCache {
 
     /// Remembers bytes that this agent itself has just uploaded, as they are: nothing is joined or copied.
     /// `slices` together are exactly `range`; they keep the allocations alive of which they are part.
-    pub async fn insert(&self, key: &ObjectKey, range: ByteRange, slices: Vec<Bytes>) {
-        self.insert_all(key, vec![(range, slices)]).await;
+    pub fn insert(&self, key: &ObjectKey, range: ByteRange, slices: Vec<Bytes>) {
+        self.insert_all(key, vec![(range, slices)]);
     }
 
     /// [`RangeCache::insert`] for many ranges of an object: the upkeep is done once for all of them.
-    pub async fn insert_all(&self, key: &ObjectKey, ranges: Vec<(ByteRange, Vec<Bytes>)>) {
+    pub fn insert_all(&self, key: &ObjectKey, ranges: Vec<(ByteRange, Vec<Bytes>)>) {
         for (range, slices) in ranges {
-            self.0.tail.insert((key.clone(), range), slices.into()).await;
+            self.0.tail.insert((key.clone(), range), slices.into());
         }
-        self.keep_up(&self.0.tail).await;
+        self.keep_up(&self.0.tail);
     }
 
     /// What is remembered of a range.
-    pub async fn get(&self, key: &ObjectKey, range: ByteRange) -> Option<Slices> {
+    pub fn get(&self, key: &ObjectKey, range: ByteRange) -> Option<Slices> {
         let entry = (key.clone(), range);
-        match self.0.tail.get(&entry).await {
-            Some(slices) => Some(slices),
-            None => self.0.cold.get(&entry).await,
-        }
+        self.0.tail.get(&entry).or_else(|| self.0.cold.get(&entry))
     }
 
     /// Ranges of one object, from memory or else from `storage`: one outcome per wanted range, in order. A range
@@ -128,7 +126,7 @@ impl RangeCache {
                 if outcomes[index].is_some() {
                     continue;
                 }
-                match self.board(key, range.bytes).await {
+                match self.board(key, range.bytes) {
                     Boarding::Remembered(slices) => outcomes[index] = Some(Ok(slices)),
                     Boarding::Ours(flight) => flights.push((index, flight)),
                     Boarding::Theirs(flight) => waits.push((index, flight)),
@@ -147,8 +145,8 @@ impl RangeCache {
     }
 
     /// Finds a range in memory, or who loads it, or claims it.
-    async fn board(&self, key: &ObjectKey, range: ByteRange) -> Boarding {
-        if let Some(slices) = self.get(key, range).await {
+    fn board(&self, key: &ObjectKey, range: ByteRange) -> Boarding {
+        if let Some(slices) = self.get(key, range) {
             self.0.hits.inc();
             return Boarding::Remembered(slices);
         }
@@ -157,7 +155,7 @@ impl RangeCache {
             Err(theirs) => return Boarding::Theirs(theirs),
         };
         // Another load may have ended between the look and the claim.
-        match self.get(key, range).await {
+        match self.get(key, range) {
             Some(slices) => {
                 self.0.hits.inc();
                 flight.land(Ok(slices.clone()));
@@ -192,7 +190,7 @@ impl RangeCache {
         let mut outcomes = Vec::with_capacity(flights.len());
         for ((index, flight), outcome) in flights.into_iter().zip(loaded) {
             match &outcome {
-                Ok(slices) => self.remember(flight.entry.clone(), slices.clone(), heat).await,
+                Ok(slices) => self.remember(flight.entry.clone(), slices.clone(), heat),
                 Err(ObjectError::Corrupt { .. }) => {
                     self.0.corrupt.inc();
                 }
@@ -204,18 +202,18 @@ impl RangeCache {
         outcomes
     }
 
-    async fn remember(&self, entry: Entry, slices: Slices, heat: Heat) {
+    fn remember(&self, entry: Entry, slices: Slices, heat: Heat) {
         let memory = match heat {
             Heat::Tail => &self.0.tail,
             Heat::Cold => &self.0.cold,
         };
-        memory.insert(entry, slices).await;
-        self.keep_up(memory).await;
+        memory.insert(entry, slices);
+        self.keep_up(memory);
     }
 
-    async fn keep_up(&self, memory: &Memory) {
+    fn keep_up(&self, memory: &Memory) {
         // At once rather than some time later: the bound holds, and a simulation sees the same every time.
-        memory.run_pending_tasks().await;
+        memory.run_pending_tasks();
         let bytes = self.0.tail.weighted_size() + self.0.cold.weighted_size();
         self.0.bytes.set(i64::try_from(bytes.saturating_mul(WEIGHT_UNIT_BYTES)).unwrap_or(i64::MAX));
     }

@@ -292,7 +292,7 @@ impl Prepared {
                 }
             }
             for (range, slices) in slices_of(&range.extents, bytes.position, part.records()) {
-                append.cache.insert(&uploaded.key, range, slices).await;
+                append.cache.insert(&uploaded.key, range, slices);
             }
             append.tail.apply(range.partition, range.bounds, &range.extents);
         }

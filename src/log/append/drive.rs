@@ -321,7 +321,7 @@ impl Driver {
             // Their answers are dropped, so that their waiters hear that nothing is known.
             error!(object = %uploaded.key, unanswered, "the metastore's receipt does not match its commit");
         }
-        self.parts.cache.insert_all(&uploaded.key, cached).await;
+        self.parts.cache.insert_all(&uploaded.key, cached);
         for (partition, bounds, extents) in news {
             self.parts.tail.apply(partition, bounds, &extents);
         }

@@ -108,8 +108,8 @@ async fn what_fails_its_crc_fails_alone_and_is_not_remembered() {
     assert!(loaded[0].is_ok() && loaded[3].is_ok(), "{loaded:?}");
     assert!(matches!(&loaded[1], Err(ObjectError::Corrupt { reason, .. }) if reason.contains("CRC-32C")));
     assert!(matches!(&loaded[2], Err(ObjectError::Corrupt { reason, .. }) if reason.contains("ends before")));
-    assert!(cache.get(&key, wrong.bytes).await.is_none());
-    assert!(cache.get(&key, ranges[0].bytes).await.is_some());
+    assert!(cache.get(&key, wrong.bytes).is_none());
+    assert!(cache.get(&key, ranges[0].bytes).is_some());
     // Asked again it is read again: perhaps only the way here was bad.
     let again = load(&cache, &storage, &key, &[wanted(&body, 100, 100)]).await;
     assert!(again[0].is_ok());
@@ -128,7 +128,7 @@ async fn a_missing_object_is_an_error_of_every_range() {
 async fn uploads_are_remembered_as_they_are() {
     let (storage, cache, key, body) = house(1000, &settings(KIB * KIB, KIB * KIB)).await;
     let slices = vec![body.slice(100..150), body.slice(150..300)];
-    cache.insert(&key, ByteRange { position: 100, length: 200 }, slices.clone()).await;
+    cache.insert(&key, ByteRange { position: 100, length: 200 }, slices.clone());
     let loaded = load(&cache, &storage, &key, &[wanted(&body, 100, 200)]).await;
     let found = loaded[0].as_ref().expect("it is sound");
     let addresses = |slices: &[Bytes]| slices.iter().map(|slice| slice.as_ptr()).collect::<Vec<_>>();
@@ -148,7 +148,7 @@ async fn memory_is_bounded_and_cold_reads_spare_the_tail() {
     let held = async |range: std::ops::Range<u64>| {
         let mut count = 0;
         for n in range {
-            count += u64::from(cache.get(&key, wanted(&body, n * 10_000, 10_000).bytes).await.is_some());
+            count += u64::from(cache.get(&key, wanted(&body, n * 10_000, 10_000).bytes).is_some());
         }
         count
     };
@@ -166,5 +166,5 @@ async fn what_is_larger_than_the_memory_is_served_but_not_remembered() {
     let (storage, cache, key, body) = house(100_000, &settings(KIB, KIB)).await;
     let ranges = [wanted(&body, 0, 100_000)];
     assert!(load(&cache, &storage, &key, &ranges).await[0].is_ok());
-    assert!(cache.get(&key, ranges[0].bytes).await.is_none());
+    assert!(cache.get(&key, ranges[0].bytes).is_none());
 }
