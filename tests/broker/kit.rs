@@ -1,5 +1,6 @@
 //! An agent over a temporary folder, and the clients that talk to it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -11,6 +12,8 @@ use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use towpath::agent::run::RunningAgent;
 use towpath::config::settings::Settings;
 
@@ -123,4 +126,15 @@ pub(crate) async fn take(consumer: &StreamConsumer, count: usize) -> Vec<OwnedMe
 /// A record's value as text.
 pub(crate) fn value(message: &OwnedMessage) -> &str {
     std::str::from_utf8(message.payload().expect("a value")).expect("text")
+}
+
+/// What the agent's console answers, with its head.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("in time").expect("an answer");
+    answer
 }

@@ -1,14 +1,11 @@
 //! Starting, stopping, starting again; and what operators ask.
 
-use std::net::SocketAddr;
-
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::kit::{PATIENCE, World, send, take, value};
+use crate::kit::{PATIENCE, World, get, send, take, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_over_the_same_folder_keeps_everything() {
@@ -42,16 +39,6 @@ async fn a_restart_over_the_same_folder_keeps_everything() {
         world = world.restart().await;
     }
     world.stop().await;
-}
-
-async fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("connected");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
-    read.expect("in time").expect("an answer");
-    answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

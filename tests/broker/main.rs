@@ -5,3 +5,4 @@ mod kit;
 mod life;
 mod positions;
 mod records;
+mod small_fetches;

@@ -147,7 +147,9 @@ fn created(new: &NewTopic, snapshot: &CatalogSnapshot, validate_only: bool, vers
     let result = CreatableTopicResult::default()
         .with_name(text(new.name.as_str()).into())
         .with_topic_id(if validate_only { uuid::Uuid::nil() } else { new.topic_id.0 })
-        .with_error_code(NONE);
+        .with_error_code(NONE)
+        // Success has no message, as Kafka's; an empty one would be shown by tools.
+        .with_error_message(None);
     if version < 5 {
         return result;
     }

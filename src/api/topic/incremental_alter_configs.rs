@@ -108,7 +108,8 @@ fn response(asked: &AlterConfigsResource, outcome: Result<(), Failure>) -> Alter
         .with_resource_type(asked.resource_type)
         .with_resource_name(asked.resource_name.clone());
     match outcome {
-        Ok(()) => response.with_error_code(NONE),
+        // Success has no message, as Kafka's; an empty one would be shown by tools.
+        Ok(()) => response.with_error_code(NONE).with_error_message(None),
         Err(failure) => {
             response.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message)))
         }

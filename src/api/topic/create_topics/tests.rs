@@ -26,6 +26,7 @@ async fn every_version_creates_and_refuses_to_create_again() {
         let answer = kit.ask::<CreateTopics>(version, request(vec![asked.clone()])).await;
         let created = &answer.topics[0];
         assert_eq!((created.error_code, created.name.as_str()), (0, name.as_str()), "version {version}");
+        assert_eq!(created.error_message, None, "success has no message, version {version}");
         if version >= 5 {
             assert_eq!((created.num_partitions, created.replication_factor), (3, 1));
             let configs = created.configs.as_ref().expect("configs");

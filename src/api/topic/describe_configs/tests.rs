@@ -32,6 +32,7 @@ async fn alter(kit: &Kit, kind: i8, name: &str, operation: i8, key: &str, value:
         .with_configs(vec![config]);
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
     let response = kit.ask::<IncrementalAlterConfigs>(1, request).await.responses.remove(0);
+    assert_eq!(response.error_message.is_none(), response.error_code == 0, "success has no message, as Kafka's");
     (response.error_code, response.error_message.map(|text| text.to_string()).unwrap_or_default())
 }
 
