@@ -26,8 +26,8 @@ use towpath::model::offset::Offset;
 use towpath::model::topic::{TopicId, TopicIdPartition};
 use uuid::Uuid;
 
+use crate::mutants::Mutant;
 use crate::trace::note;
-use crate::world::Mutant;
 
 /// How bad a link is; probabilities per call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -16,11 +16,12 @@ use crate::checker;
 use crate::clients::{SimConsumer, SimProducer, partition};
 use crate::faults::{heal_all, nemesis};
 use crate::history::{History, Operation, Partition, Verdict};
+use crate::mutants::Mutant;
 use crate::runs::{Outcome, Plan, number_from};
 use crate::share_checker::{ShareAnomaly, ShareRules, check};
 use crate::sharing::SimSharer;
 use crate::trace;
-use crate::world::{LETTER_PARTITIONS, LETTERS, Mutant, World};
+use crate::world::{LETTER_PARTITIONS, LETTERS, World};
 
 /// Shorter than any run, so that locks end by time in most of them.
 const LOCK: Duration = Duration::from_secs(2);
