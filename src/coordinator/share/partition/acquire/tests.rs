@@ -137,7 +137,7 @@ fn a_hole_never_takes_the_window_beyond_its_limit() {
 #[test]
 fn what_was_aborted_is_cut_out() {
     let aborted = |ranges: &[(i64, i64)]| Offer {
-        aborted: ranges.iter().map(|(first, last)| (Offset(*first), Offset(*last))).collect(),
+        withheld: ranges.iter().map(|(first, last)| (Offset(*first), Offset(*last))).collect(),
         ..offer(0, 30, 10)
     };
     let wish = Fixture::wish("m1", 30);
@@ -159,7 +159,7 @@ fn what_turns_out_to_be_aborted_is_not_delivered_again() {
     let mut fixture = Fixture::new();
     fixture.take("m1", 20, 20);
     fixture.acknowledge("m1", "0-14 release").expect("they are its own");
-    let offer = Offer { aborted: vec![(Offset(10), Offset(19))], ..offer(0, 20, 10) };
+    let offer = Offer { withheld: vec![(Offset(10), Offset(19))], ..offer(0, 20, 10) };
     assert_eq!(fixture.acquire(&offer, &Fixture::wish("m2", 100)), "0-9×2");
     assert_eq!(fixture.sketch(), "0 | 0-9 a×2 m2 | 10-14 gone | 15-19 a×1 m1");
 }
