@@ -113,7 +113,7 @@ impl Window {
             }
             let header = BatchHeader::parse(slice)?;
             let (base_offset, last_offset) = (header.base_offset, header.last_offset());
-            if !header.is_control() && is_aborted(&header, &fetched.aborted) {
+            if header.is_control() || is_aborted(&header, &fetched.aborted) {
                 withheld.push((base_offset, last_offset));
             }
             let offered = OfferedBatch { base_offset, last_offset, byte_size: header.byte_size };
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_aborted_is_withheld() {
+    fn control_records_and_what_was_aborted_are_withheld() {
         let (data, marker) = (0x10, 0x30);
         let slices = vec![
             batch(0, 5, data, 1),
@@ -281,16 +281,26 @@ mod tests {
             let ranges = window(slices.clone(), aborted).withheld;
             ranges.into_iter().map(|(first, last)| (first.0, last.0)).collect::<Vec<_>>()
         };
-        assert_eq!(withheld(&[]), []);
+        let (first, second) = ((20, 29), (60, 69));
+        // Markers are nobody's records, whatever they end and whoever reads.
+        assert_eq!(withheld(&[]), [first, second]);
         // Aborted, and another by the same producer that was committed.
-        assert_eq!(withheld(&[(1, 0, 20)]), [(0, 9)]);
-        assert_eq!(withheld(&[(1, 30, 60)]), [(30, 39)]);
+        assert_eq!(withheld(&[(1, 0, 20)]), [(0, 9), first, second]);
+        assert_eq!(withheld(&[(1, 30, 60)]), [first, (30, 39), second]);
         // The marker is not in the window; what the producer wrote outside of transactions counts.
-        assert_eq!(withheld(&[(2, 10, 70)]), [(10, 19), (50, 59)]);
+        assert_eq!(withheld(&[(2, 10, 70)]), [(10, 19), first, (50, 59), second]);
         // It began before the window.
-        assert_eq!(withheld(&[(1, -5, 20)]), [(0, 9)]);
+        assert_eq!(withheld(&[(1, -5, 20)]), [(0, 9), first, second]);
         // Several at once, and one of a producer that wrote nothing here.
-        assert_eq!(withheld(&[(1, 0, 20), (3, 5, 90), (2, 10, 70)]), [(0, 9), (10, 19), (50, 59)]);
+        assert_eq!(withheld(&[(1, 0, 20), (3, 5, 90), (2, 10, 70)]), [(0, 9), (10, 19), first, (50, 59), second]);
+    }
+
+    #[test]
+    fn a_window_of_nothing_but_markers_is_withheld_as_a_whole() {
+        let window = window(vec![batch(3, 5, 0x30, 1), batch(13, 5, 0x20, 2)], &[]);
+        let offer = window.offer(Offset(3), 1, true).expect("it is in the window");
+        assert_eq!(offer.withheld, [(Offset(3), Offset(12)), (Offset(13), Offset(22))]);
+        assert_eq!(offer.batches.len(), 1, "batches are offered up to the limit, whatever is in them");
     }
 
     #[test]

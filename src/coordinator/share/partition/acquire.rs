@@ -18,8 +18,8 @@ pub struct Offer {
     /// Batches in the order of their offsets; there is no record between two of them. The first may begin before
     /// `from`.
     pub batches: Vec<OfferedBatch>,
-    /// First and last offsets of what is no record for whoever reads: what aborted transactions wrote, where only what is
-    /// committed is read.
+    /// First and last offsets of what is no record for anybody: control records, and for those who read only what is
+    /// committed whatever aborted transactions wrote.
     pub withheld: Vec<(Offset, Offset)>,
 }
 
