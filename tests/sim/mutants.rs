@@ -34,6 +34,12 @@ pub(crate) enum Mutant {
     ForgetSignatures,
     /// A record is given up, but its dead letter is not written.
     LoseLetters,
+    /// Nobody is told which transactions were aborted.
+    ForgetAborted,
+    /// The last stable offset is the high watermark, whatever is open.
+    ForgetOpen,
+    /// Markers look like records.
+    UnmarkedControl,
     /// A producer that a partition does not know begins with whichever of its batches comes first.
     BeginAnywhere,
     /// A commit of offsets is answered, but was not made.
@@ -56,13 +62,16 @@ impl Mutant {
     ];
 
     /// Those that only a share group can notice.
-    pub(crate) const SHARE: [Self; 6] = [
+    pub(crate) const SHARE: [Self; 9] = [
         Self::IgnoreVersions,
         Self::AnswerWithoutState,
         Self::ForgetCounts,
         Self::SkipRecords,
         Self::ForgetSignatures,
         Self::LoseLetters,
+        Self::ForgetAborted,
+        Self::ForgetOpen,
+        Self::UnmarkedControl,
     ];
 }
 

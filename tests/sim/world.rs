@@ -1,7 +1,7 @@
 //! A cluster in one thread and in virtual time: agents, bucket, metastore, and the weather between them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -20,7 +20,7 @@ use towpath::config::settings::Settings;
 use towpath::metastore::batch_index::BatchIndex;
 use towpath::metastore::catalog::Catalog;
 use towpath::metastore::memory::store::MemoryMetastore;
-use towpath::metastore::values::{ConfigChange, ConfigResource, NewTopic};
+use towpath::metastore::values::{ConfigChange, ConfigResource, NewNode, NewTopic};
 use towpath::model::node::{Endpoint, NodeId};
 use towpath::model::topic::{TopicId, TopicName};
 use towpath::object::store::ObjectStorage;
@@ -33,6 +33,7 @@ use crate::runs::Plan;
 use crate::sharing::GROUP;
 use crate::toxic_store::{Climate, ToxicStore};
 use crate::trace::note;
+use crate::transactions::{Scribe, Transactions};
 
 /// One agent's place: the agent, if it runs, and what stands between it and the rest.
 struct Slot {
@@ -46,14 +47,17 @@ struct Slot {
 pub(crate) struct World {
     pub(crate) topic: TopicId,
     pub(crate) partitions: u32,
-    metastore: Arc<MemoryMetastore>,
+    pub(crate) metastore: Arc<MemoryMetastore>,
+    /// Who writes transactions, where there are any.
+    pub(crate) scribe: OnceLock<Scribe>,
+    pub(crate) transactions: Arc<Transactions>,
     bucket: Arc<InMemory>,
     slots: Mutex<Vec<Slot>>,
     began: Instant,
     history: Mutex<History>,
     stop: CancellationToken,
     rng: Rng,
-    mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// Where dead letters of the simulated share group go.
@@ -81,6 +85,8 @@ impl World {
             topic,
             partitions,
             metastore,
+            scribe: OnceLock::new(),
+            transactions: Arc::default(),
             bucket: Arc::new(InMemory::new()),
             slots: Mutex::new(Vec::new()),
             began: Instant::now(),
@@ -104,7 +110,7 @@ impl World {
     }
 
     /// Configures the share group, and makes the topic for what it gives up.
-    pub(crate) async fn prepare_sharing(&self, lock: Duration) {
+    pub(crate) async fn prepare_sharing(&self, lock: Duration, read_committed: bool) {
         let new = NewTopic {
             topic_id: LETTERS,
             name: TopicName::new("dlq.simulated").expect("legal"),
@@ -117,6 +123,7 @@ impl World {
         let changes = [
             ("share.auto.offset.reset", "earliest"),
             ("share.record.lock.duration.ms", lock_ms.as_str()),
+            ("share.isolation.level", if read_committed { "read_committed" } else { "read_uncommitted" }),
             ("errors.deadletterqueue.topic.name", "dlq.simulated"),
             ("errors.deadletterqueue.copy.record.enable", "true"),
         ];
@@ -124,6 +131,23 @@ impl World {
         let group = ConfigResource::Group(GROUP.into());
         let changes = changes.into_iter().map(set).collect();
         self.metastore.alter_configs(group, changes).await.expect("memory is there").expect("legal");
+    }
+
+    /// Lets simulated producers write transactions. Whoever writes for them is a node of its own, and no living one: it
+    /// is nobody's home and nobody's broker.
+    pub(crate) async fn prepare_transactions(&self) {
+        let new = NewNode {
+            node_id: Some(NodeId(900)),
+            incarnation: self.rng.uuid(),
+            endpoint: Endpoint { host: "scribe".into(), port: 9092 },
+            rack: None,
+            session_ms: 1,
+        };
+        let node = self.metastore.register_node(new).await.expect("memory is there").identity;
+        let (rng, metrics) = (Rng::from_seed(self.rng.next_u64()), Metrics::default());
+        let bucket = Arc::clone(&self.bucket) as _;
+        let storage = ObjectStorage::over(bucket, "sim", &settings().objects, rng.clone(), &metrics);
+        assert!(self.scribe.set(Scribe { storage, node, rng }).is_ok(), "it is prepared once");
     }
 
     /// Where a topic's partitions end, as the metastore itself knows.
@@ -142,7 +166,9 @@ impl World {
                 return;
             }
             let inner: Arc<dyn towpath::metastore::store::Metastore> = Arc::clone(&self.metastore) as _;
-            let link = Linked::new(inner, Arc::clone(&slot.weather), Rng::from_seed(self.rng.next_u64()), self.mutant);
+            let rng = Rng::from_seed(self.rng.next_u64());
+            let transactions = Arc::clone(&self.transactions);
+            let link = Linked::new(inner, Arc::clone(&slot.weather), transactions, rng, self.mutant);
             (Arc::new(link), Arc::clone(&slot.store), Arc::clone(&slot.clock))
         };
         let rng = Rng::from_seed(self.rng.next_u64());
@@ -296,6 +322,11 @@ impl World {
 
     pub(crate) fn history(&self) -> History {
         self.history.lock().expect("whole").clone()
+    }
+
+    /// Whether a marker is known to be there.
+    pub(crate) fn history_has_marker(&self, of: Partition, offset: i64) -> bool {
+        self.history.lock().expect("whole").markers().contains(&(of, offset))
     }
 
     pub(crate) fn events(&self) -> usize {
