@@ -7,6 +7,10 @@
 //!
 //! What is here is true but may be old: the metastore is asked for what is missing. Bounds never go back, in
 //! whatever order news come in.
+//!
+//! *Transactions.* News do not name what was aborted. They need not: what lay below the last stable offset right after it
+//! was appended belongs to no transaction that could have been aborted since. Whatever else an extent holds is undecided
+//! here until the metastore is asked, which names aborted transactions together with the extents that they reach into.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::config::log::LogSettings;
-use crate::metastore::values::{Extent, FeedPosition, PartitionBounds};
+use crate::metastore::values::{AbortedTransaction, Extent, FeedPosition, PartitionBounds, PartitionExtents};
 use crate::model::offset::Offset;
 use crate::model::topic::{TopicId, TopicIdPartition};
 use crate::object::cache::Heat;
@@ -47,7 +51,7 @@ struct PartitionTail {
     bounds: Option<PartitionBounds>,
     /// News may have been missed: ask before the bounds are believed to be all there is.
     stale: bool,
-    extents: BTreeMap<Offset, (Extent, Heat)>,
+    extents: BTreeMap<Offset, KnownExtent>,
     waiters: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -57,7 +61,36 @@ pub struct TailView {
     /// The bounds.
     pub bounds: PartitionBounds,
     /// The extent that holds the offset and those that follow it without a gap; empty when it is not known.
-    pub extents: Vec<(Extent, Heat)>,
+    pub extents: Vec<KnownExtent>,
+}
+
+/// An extent, and which of its records count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownExtent {
+    /// The extent.
+    pub extent: Extent,
+    /// How likely its bytes are in memory.
+    pub heat: Heat,
+    /// Up to here `aborted` is complete; between the extent's first offset and the one behind its last.
+    pub decided_until: Offset,
+    /// The aborted transactions that reach into it.
+    pub aborted: Arc<[AbortedTransaction]>,
+}
+
+impl KnownExtent {
+    /// An extent that `bounds` came with, and what had been aborted at that moment.
+    #[must_use]
+    pub fn new(extent: &Extent, heat: Heat, bounds: &PartitionBounds, aborted: &[AbortedTransaction]) -> Self {
+        let reaches = |transaction: &&AbortedTransaction| {
+            transaction.first_offset <= extent.last_offset && transaction.last_offset >= extent.base_offset
+        };
+        let decided_until = bounds.last_stable_offset.min(extent.last_offset.plus(1)).max(extent.base_offset);
+        let aborted = match aborted {
+            [] => Arc::default(),
+            some => some.iter().filter(reaches).copied().collect(),
+        };
+        Self { extent: extent.clone(), heat, decided_until, aborted }
+    }
 }
 
 impl Tail {
@@ -79,22 +112,26 @@ impl Tail {
         self.0.followed.store(position.0, Ordering::Release);
     }
 
-    /// Takes news of a partition: from the feed, or from a commit of our own. Wakes whoever waits for it.
+    /// Takes news of a partition: from the feed, or from a commit of our own. Wakes whoever waits for it. `bounds` are
+    /// those right after the step that added the extents.
     pub fn apply(&self, partition: TopicIdPartition, bounds: PartitionBounds, extents: &[Extent]) {
         let mut state = self.lock();
         let state = &mut *state;
         state.partitions.entry(partition).or_default().advance(bounds);
-        state.insert(partition, extents, Heat::Tail, self.0.recent_max);
+        let known = |extent: &Extent| KnownExtent::new(extent, Heat::Tail, &bounds, &[]);
+        state.insert(partition, extents.iter().map(known), Heat::Tail, self.0.recent_max);
     }
 
     /// Takes what the metastore answered to a question about a partition's older extents.
-    pub fn learn(&self, partition: TopicIdPartition, bounds: PartitionBounds, extents: &[Extent]) {
+    pub fn learn(&self, partition: TopicIdPartition, answer: &PartitionExtents) {
+        let PartitionExtents { bounds, extents, aborted } = answer;
         let mut state = self.lock();
         let state = &mut *state;
         let tail = state.partitions.entry(partition).or_default();
         tail.stale = false;
-        tail.advance(bounds);
-        state.insert(partition, extents, Heat::Cold, self.0.older_max);
+        tail.advance(*bounds);
+        let known = |extent: &Extent| KnownExtent::new(extent, Heat::Cold, bounds, aborted);
+        state.insert(partition, extents.iter().map(known), Heat::Cold, self.0.older_max);
     }
 
     /// What is known from `offset` on, up to `bytes_max` bytes of extents (at least one); `None` when the metastore
@@ -175,16 +212,28 @@ impl Tail {
 }
 
 impl State {
-    fn insert(&mut self, partition: TopicIdPartition, extents: &[Extent], heat: Heat, queue_max: usize) {
+    fn insert(
+        &mut self,
+        partition: TopicIdPartition,
+        extents: impl Iterator<Item = KnownExtent>,
+        heat: Heat,
+        queue_max: usize,
+    ) {
         let Self { partitions, recent: recent_queue, older, .. } = self;
         let queue = if heat == Heat::Tail { recent_queue } else { older };
         let Some(tail) = partitions.get_mut(&partition) else { return };
         let log_start = tail.bounds.map_or(Offset(0), |bounds| bounds.log_start_offset);
-        for extent in extents.iter().filter(|extent| extent.last_offset >= log_start) {
-            // Asking for what the feed has told does not make it old.
-            let heat = tail.extents.get(&extent.base_offset).map_or(heat, |(_, known)| *known);
-            if tail.extents.insert(extent.base_offset, (extent.clone(), heat)).is_none() {
-                queue.push_back((partition, extent.base_offset));
+        for mut news in extents.filter(|news| news.extent.last_offset >= log_start) {
+            let base_offset = news.extent.base_offset;
+            if let Some(known) = tail.extents.get(&base_offset) {
+                // Asking for what the feed has told does not make it old.
+                news.heat = known.heat;
+                if known.decided_until > news.decided_until {
+                    (news.decided_until, news.aborted) = (known.decided_until, Arc::clone(&known.aborted));
+                }
+            }
+            if tail.extents.insert(base_offset, news).is_none() {
+                queue.push_back((partition, base_offset));
             }
         }
         while queue.len() > queue_max {
@@ -211,7 +260,7 @@ impl PartitionTail {
         };
         self.bounds = Some(merged);
         if merged.log_start_offset > known.log_start_offset {
-            self.extents.retain(|_, (extent, _)| extent.last_offset >= merged.log_start_offset);
+            self.extents.retain(|_, known| known.extent.last_offset >= merged.log_start_offset);
         }
         let moved =
             |bounds: &PartitionBounds| (bounds.log_start_offset, bounds.high_watermark, bounds.last_stable_offset);
@@ -226,21 +275,22 @@ impl PartitionTail {
         }
     }
 
-    fn from(&self, offset: Offset, bytes_max: u64) -> Vec<(Extent, Heat)> {
-        let mut found: Vec<(Extent, Heat)> = Vec::new();
-        let Some((first, (holder, _))) = self.extents.range(..=offset).next_back() else { return found };
-        if holder.last_offset < offset {
+    fn from(&self, offset: Offset, bytes_max: u64) -> Vec<KnownExtent> {
+        let mut found: Vec<KnownExtent> = Vec::new();
+        let Some((first, holder)) = self.extents.range(..=offset).next_back() else { return found };
+        if holder.extent.last_offset < offset {
             return found;
         }
         let mut bytes = 0;
-        for (extent, heat) in self.extents.range(*first..).map(|(_, known)| known) {
-            let is_next = found.last().is_none_or(|(last, _)| last.last_offset.plus(1) == extent.base_offset);
+        for known in self.extents.range(*first..).map(|(_, known)| known) {
+            let extent = &known.extent;
+            let is_next = found.last().is_none_or(|last| last.extent.last_offset.plus(1) == extent.base_offset);
             if !is_next || (bytes >= bytes_max && !found.is_empty()) {
                 break;
             }
             // Nobody knows how much of an extent lies before the offset and will be cut off.
             bytes += if extent.base_offset < offset { 0 } else { u64::from(extent.bytes.length) };
-            found.push((extent.clone(), *heat));
+            found.push(known.clone());
         }
         found
     }
@@ -277,118 +327,4 @@ impl Drop for Subscription {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::clock::Timestamp;
-    use crate::model::object::{ByteRange, ObjectKey};
-    use crate::model::topic::PartitionIndex;
-    use futures::FutureExt;
-    use uuid::Uuid;
-
-    fn partition(index: i32) -> TopicIdPartition {
-        TopicIdPartition::new(TopicId(Uuid::from_u128(1)), PartitionIndex(index))
-    }
-
-    fn bounds(log_start: i64, high_watermark: i64) -> PartitionBounds {
-        PartitionBounds {
-            log_start_offset: Offset(log_start),
-            high_watermark: Offset(high_watermark),
-            last_stable_offset: Offset(high_watermark),
-            byte_size: 0,
-        }
-    }
-
-    fn extent(base: i64, last: i64) -> Extent {
-        Extent {
-            base_offset: Offset(base),
-            last_offset: Offset(last),
-            object: ObjectKey::from("wal/x"),
-            bytes: ByteRange { position: 64, length: 100 },
-            crc: 0,
-            max_timestamp: Timestamp(0),
-            append_time: Timestamp(0),
-        }
-    }
-
-    fn tail(recent_max: usize, older_max: usize) -> Tail {
-        let settings =
-            LogSettings { tail_extents_max: recent_max, older_extents_max: older_max, ..LogSettings::default() };
-        Tail::new(&settings)
-    }
-
-    fn check(tail: &Tail, offset: i64, bytes_max: u64, expected: &[i64]) {
-        let view = tail.view(partition(0), Offset(offset), bytes_max).expect("known");
-        let bases: Vec<i64> = view.extents.iter().map(|(extent, _)| extent.base_offset.0).collect();
-        assert_eq!(bases, expected, "from offset {offset}");
-    }
-
-    #[test]
-    fn extents_are_given_up_to_a_gap() {
-        let tail = tail(10, 10);
-        assert_eq!(tail.view(partition(0), Offset(0), 1), None);
-        tail.apply(partition(0), bounds(0, 40), &[extent(30, 39)]);
-        tail.apply(partition(0), bounds(0, 20), &[extent(0, 9), extent(10, 19)]);
-        check(&tail, 0, u64::MAX, &[0, 10]);
-        check(&tail, 15, u64::MAX, &[10]);
-        check(&tail, 25, u64::MAX, &[]);
-        check(&tail, 35, u64::MAX, &[30]);
-        tail.apply(partition(0), bounds(0, 30), &[extent(20, 29)]);
-        check(&tail, 0, u64::MAX, &[0, 10, 20, 30]);
-        check(&tail, 0, 150, &[0, 10]);
-        check(&tail, 0, 0, &[0]);
-    }
-
-    #[test]
-    fn bounds_never_go_back() {
-        let tail = tail(10, 10);
-        tail.apply(partition(0), bounds(5, 40), &[]);
-        tail.apply(partition(0), bounds(0, 50), &[]);
-        tail.learn(partition(0), bounds(7, 30), &[]);
-        let seen = tail.bounds(partition(0)).expect("known");
-        assert_eq!((seen.log_start_offset, seen.high_watermark), (Offset(7), Offset(50)));
-    }
-
-    #[test]
-    fn extents_before_the_log_start_are_dropped() {
-        let tail = tail(10, 10);
-        tail.apply(partition(0), bounds(0, 20), &[extent(0, 9), extent(10, 19)]);
-        tail.apply(partition(0), bounds(10, 20), &[]);
-        check(&tail, 5, u64::MAX, &[]);
-        check(&tail, 10, u64::MAX, &[10]);
-        tail.learn(partition(0), bounds(10, 20), &[extent(0, 9)]);
-        check(&tail, 5, u64::MAX, &[]);
-    }
-
-    #[test]
-    fn memory_is_bounded_and_laggards_do_not_push_out_the_end() {
-        let tail = tail(3, 2);
-        for base in (100..110).step_by(2) {
-            tail.apply(partition(0), bounds(0, base + 2), &[extent(base, base + 1)]);
-        }
-        assert_eq!(tail.extent_count(), 3);
-        for base in (0..20).step_by(2) {
-            tail.learn(partition(0), bounds(0, 110), &[extent(base, base + 1)]);
-        }
-        assert_eq!(tail.extent_count(), 5);
-        check(&tail, 104, u64::MAX, &[104, 106, 108]);
-        check(&tail, 16, u64::MAX, &[16, 18]);
-    }
-
-    #[test]
-    fn news_wake_those_who_wait_for_that_partition() {
-        let tail = tail(10, 10);
-        let subscription = tail.subscribe([partition(0), partition(1)]);
-        assert!(subscription.news().now_or_never().is_none());
-        tail.apply(partition(2), bounds(0, 1), &[]);
-        assert!(subscription.news().now_or_never().is_none());
-        tail.apply(partition(1), bounds(0, 1), &[]);
-        assert!(subscription.news().now_or_never().is_some());
-        tail.apply(partition(1), bounds(0, 1), &[]);
-        assert!(subscription.news().now_or_never().is_none(), "nothing is new");
-        tail.mark_stale();
-        assert!(subscription.news().now_or_never().is_some());
-        assert_eq!(tail.view(partition(1), Offset(0), 1), None, "stale bounds are not the last word");
-        drop(subscription);
-        assert!(!tail.lock().partitions.contains_key(&partition(0)), "nothing is left behind");
-    }
-}
+mod tests;

@@ -34,7 +34,8 @@ pub trait BatchIndex: Send + Sync {
     async fn receipt(&self, object: &ObjectKey) -> Result<Option<CommitReceipt>>;
 
     /// Extents from an offset on, for several partitions at one moment; `None` for a partition that does not
-    /// exist. Below the log start and at or beyond the high watermark the list is empty.
+    /// exist. Below the log start and at or beyond the high watermark the list is empty. Names the aborted transactions
+    /// that reach into them, at the same moment.
     async fn find_extents(&self, queries: Vec<ExtentQuery>) -> Result<Vec<Option<PartitionExtents>>>;
 
     /// Bounds of several partitions at one moment; `None` for one that does not exist.

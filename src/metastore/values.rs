@@ -301,7 +301,9 @@ pub struct PartitionBounds {
     pub log_start_offset: Offset,
     /// The offset the next record gets; everything before it can be read.
     pub high_watermark: Offset,
-    /// Where read_committed readers stop.
+    /// Where read_committed readers stop: the first offset of the oldest transaction that is still open, else the high
+    /// watermark. In bounds that come with a step (receipts, news) it is what it was right after that step, so that
+    /// nothing of what the step appended below it is in doubt: no transaction wrote it that may still be aborted.
     pub last_stable_offset: Offset,
     /// Bytes of all its extents.
     pub byte_size: u64,
@@ -327,6 +329,22 @@ pub struct PartitionExtents {
     pub bounds: PartitionBounds,
     /// In offset order, without overlap.
     pub extents: Vec<Extent>,
+    /// Every transaction that was aborted before that moment and reaches into the extents: it begins at or before their
+    /// last offset, and its marker lies at or behind their first. In the order of their first offsets. Complete below
+    /// the last stable offset of `bounds`, and final there: whoever remembers extents may remember this with them.
+    /// Empty where nothing was aborted; the log has no transactions yet, so it always is.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+/// A transaction that was aborted, as one partition saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AbortedTransaction {
+    /// Its first record in the partition.
+    pub first_offset: Offset,
+    /// Its marker: what this producer wrote in transactions between the two does not count.
+    pub last_offset: Offset,
+    /// Whose.
+    pub producer_id: ProducerId,
 }
 
 /// Asks for one extent by time.

@@ -154,7 +154,7 @@ impl Asked {
         }
         let Some(from) = state.next_fetch_offset(self.now, &self.rules()) else { return Vec::new() };
         let batch = |offset| OfferedBatch { base_offset: Offset(offset), last_offset: Offset(offset), byte_size: 1 };
-        let offer = Offer { from, batches: (from.0..RECORDS).map(batch).collect(), aborted: Vec::new() };
+        let offer = Offer { from, batches: (from.0..RECORDS).map(batch).collect(), withheld: Vec::new() };
         let wish = AcquireWish {
             member_id: member_id(self.member),
             node: self.node,

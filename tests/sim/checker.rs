@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::committed::check_committed;
 use crate::history::{Event, History, Moment, Operation, Partition, SendOutcome};
 
 /// What must not happen, with the evidence.
@@ -36,6 +37,12 @@ pub(crate) enum Anomaly {
     Unseen { partition: Partition, value: u64, offset: i64 },
     /// A group's committed offset is not one that may be the last.
     WrongCommit { group: u32, partition: Partition, offset: i64 },
+    /// Who reads what is committed saw a record of an aborted transaction.
+    AbortedRead { partition: Partition, offset: i64 },
+    /// Who reads what is committed saw a record before a transaction had ended that began before it.
+    OpenRead { partition: Partition, offset: i64 },
+    /// Who reads what is committed did not see a record that is, and read on.
+    CommittedSkipped { partition: Partition, offset: i64 },
 }
 
 /// Everything wrong with `history`, each anomaly once, in order.
@@ -47,17 +54,20 @@ pub(crate) fn check(history: &History) -> BTreeSet<Anomaly> {
     check_ends(history, &mut found);
     check_final(history, &mut found);
     check_commits(history, &mut found);
+    check_committed(history, &mut found);
     found
 }
 
 /// Everything that anybody saw: (partition, offset, value).
 fn seen(history: &History) -> impl Iterator<Item = (Partition, i64, u64)> + '_ {
     history.events.iter().flat_map(|event| match &event.operation {
-        Operation::Read { partition, records, .. } | Operation::Final { partition, records } => {
+        Operation::Read { partition, records, .. }
+        | Operation::ReadCommitted { partition, records, .. }
+        | Operation::Final { partition, records } => {
             records.iter().map(|(offset, value)| (*partition, *offset, *value)).collect::<Vec<_>>()
         }
         Operation::ShareDelivered { partition, records, .. } => {
-            records.iter().map(|record| (*partition, record.offset, record.value)).collect()
+            records.iter().filter_map(|record| Some((*partition, record.offset, record.value?))).collect()
         }
         _ => Vec::new(),
     })
@@ -125,16 +135,23 @@ fn check_sends(history: &History, found: &mut BTreeSet<Anomaly>) {
 }
 
 fn check_reads(history: &History, found: &mut BTreeSet<Anomaly>) {
+    let markers = history.markers();
+    let behind_markers = |partition, mut offset| {
+        while markers.contains(&(partition, offset)) {
+            offset += 1;
+        }
+        offset
+    };
     let mut next: BTreeMap<(u32, Partition), i64> = BTreeMap::new();
     for event in &history.events {
         let Operation::Read { consumer, partition, from, records, high_watermark, .. } = &event.operation else {
             continue;
         };
         let (consumer, partition) = (*consumer, *partition);
-        if next.get(&(consumer, partition)).is_some_and(|expected| expected != from) {
+        let mut expected = behind_markers(partition, *from);
+        if next.get(&(consumer, partition)).is_some_and(|next| *next != expected) {
             found.insert(Anomaly::NonMonotonicRead { consumer, partition, from: *from });
         }
-        let mut expected = *from;
         for (offset, _) in records {
             if *offset != expected {
                 found.insert(Anomaly::GapInRead { consumer, partition, offset: *offset });
@@ -142,7 +159,7 @@ fn check_reads(history: &History, found: &mut BTreeSet<Anomaly>) {
             if offset >= high_watermark {
                 found.insert(Anomaly::ReadBeyondEnd { partition, offset: *offset });
             }
-            expected = offset + 1;
+            expected = behind_markers(partition, offset + 1);
         }
         next.insert((consumer, partition), expected);
     }
@@ -179,11 +196,15 @@ fn check_ends(history: &History, found: &mut BTreeSet<Anomaly>) {
 }
 
 fn check_final(history: &History, found: &mut BTreeSet<Anomaly>) {
+    let markers = history.markers();
     let mut finals: BTreeMap<Partition, BTreeMap<u64, i64>> = BTreeMap::new();
     for event in &history.events {
         let Operation::Final { partition, records } = &event.operation else { continue };
         let mut expected = records.first().map_or(0, |(offset, _)| *offset);
         for (offset, value) in records {
+            while markers.contains(&(*partition, expected)) {
+                expected += 1;
+            }
             if *offset != expected {
                 found.insert(Anomaly::Hole { partition: *partition, offset: expected });
             }

@@ -39,23 +39,29 @@ fn batch(value: u64, padding: usize, producer: Option<(ProducerId, ProducerEpoch
     builder.build().expect("an uncompressed batch can be built")
 }
 
-/// Records of a fetched run: (offset, value), from `from` on.
-pub(crate) fn values(records: Vec<Bytes>, from: i64) -> Vec<(i64, u64)> {
-    let mut found = Vec::new();
+/// Records of a fetched run: (offset, value), from `from` on, and where the run ends.
+pub(crate) fn values(records: Vec<Bytes>, from: i64) -> (Vec<(i64, u64)>, i64) {
+    let (mut found, mut end) = (Vec::new(), from);
     let mut run = bytes::BytesMut::new();
     records.iter().for_each(|slice| run.extend_from_slice(slice));
     for batch in Batches::new(run.freeze()) {
         let batch = batch.expect("whole batches");
         batch.verify().expect("served bytes match their checksum");
+        end = batch.header().last_offset().0 + 1;
+        if batch.header().is_control() {
+            continue;
+        }
         let body = batch.body(1 << 20).expect("uncompressed");
         for record in batch.records(&body) {
             let record = record.expect("readable record");
-            let value = record.value.expect("a value");
-            found.push((record.offset.0, u64::from_be_bytes(value[..8].try_into().expect("eight bytes"))));
+            // A marker that has lost its attribute is no value that anybody sent.
+            if let Some(value) = record.value.expect("a value").first_chunk() {
+                found.push((record.offset.0, u64::from_be_bytes(*value)));
+            }
         }
     }
     found.retain(|(offset, _)| *offset >= from);
-    found
+    (found, end)
 }
 
 /// A producer with up to three batches of a partition in flight, each retried until it is acknowledged. An idempotent
@@ -200,8 +206,8 @@ impl SimConsumer {
         for ((index, from), outcome) in order.into_iter().zip(outcomes) {
             match outcome {
                 Ok(fetched) => {
-                    let records = values(fetched.records, from);
-                    next.insert(index, records.last().map_or(from, |(offset, _)| offset + 1));
+                    let (records, end) = values(fetched.records, from);
+                    next.insert(index, end);
                     let high_watermark = fetched.bounds.high_watermark.0;
                     let consumer = self.number;
                     world.record(

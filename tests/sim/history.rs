@@ -1,5 +1,7 @@
 //! What clients did and saw, in one list, whoever ran it: the simulation or real clients.
 
+use std::collections::BTreeSet;
+
 use towpath::coordinator::share::values::AcknowledgeType;
 
 /// A partition, as a small number; the runner knows which one it means.
@@ -11,7 +13,8 @@ pub(crate) type Moment = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) offset: i64,
-    pub(crate) value: u64,
+    /// None of a marker, which nobody should get.
+    pub(crate) value: Option<u64>,
     pub(crate) count: u16,
 }
 
@@ -52,6 +55,8 @@ pub(crate) enum Operation {
         high_watermark: i64,
         claims_end: bool,
     },
+    /// A consumer of what is committed read from an offset on, got these records, and reads on from `until`.
+    ReadCommitted { partition: Partition, from: i64, until: i64, records: Vec<(i64, u64)> },
     /// Somebody asked for the end of a partition.
     End { partition: Partition, high_watermark: i64 },
     /// A group committed an offset.
@@ -68,6 +73,8 @@ pub(crate) enum Operation {
     ShareEmptied { partition: Partition, end: i64 },
     /// There is a dead letter of this record.
     ShareLetter { partition: Partition, offset: i64 },
+    /// A transaction ended in a partition: the offsets that it wrote there, its marker's, and whether it was aborted.
+    TransactionEnded { partition: Partition, offsets: Vec<i64>, marker: i64, aborted: bool },
     /// Something bad happened to an agent, or (`began` is false) it is over.
     Trouble { agent: usize, began: bool },
     /// The last read of a partition from its beginning to its end, after all faults ended.
@@ -93,6 +100,15 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// Where markers of transactions are: offsets that nobody reads a record at.
+    pub(crate) fn markers(&self) -> BTreeSet<(Partition, i64)> {
+        let marker = |event: &Event| match event.operation {
+            Operation::TransactionEnded { partition, marker, .. } => Some((partition, marker)),
+            _ => None,
+        };
+        self.events.iter().filter_map(marker).collect()
+    }
+
     pub(crate) fn push(&mut self, called: Moment, returned: Moment, operation: Operation) {
         self.events.push(Event { called, returned, operation });
     }

@@ -26,8 +26,9 @@ use towpath::model::offset::Offset;
 use towpath::model::topic::{TopicId, TopicIdPartition};
 use uuid::Uuid;
 
+use crate::mutants::Mutant;
 use crate::trace::note;
-use crate::world::Mutant;
+use crate::transactions::Transactions;
 
 /// How bad a link is; probabilities per call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,6 +51,7 @@ pub(crate) struct Weather {
 pub(crate) struct Linked {
     inner: Arc<dyn Metastore>,
     weather: Arc<Mutex<Weather>>,
+    transactions: Arc<Transactions>,
     rng: Rng,
     mutant: Option<Mutant>,
     /// What the agent saw first of every committed offset, for the mutant that answers from it.
@@ -60,10 +62,11 @@ impl Linked {
     pub(crate) fn new(
         inner: Arc<dyn Metastore>,
         weather: Arc<Mutex<Weather>>,
+        transactions: Arc<Transactions>,
         rng: Rng,
         mutant: Option<Mutant>,
     ) -> Self {
-        Self { inner, weather, rng, mutant, first_seen: Mutex::default() }
+        Self { inner, weather, transactions, rng, mutant, first_seen: Mutex::default() }
     }
 
     fn weather(&self) -> Weather {
@@ -110,6 +113,17 @@ impl Linked {
 }
 
 impl Linked {
+    /// Bounds as they were with the transactions that were open then.
+    fn hold_back(&self, of: TopicIdPartition, bounds: &mut PartitionBounds) {
+        if self.mutant != Some(Mutant::ForgetOpen) {
+            self.transactions.hold_back(of, bounds);
+        }
+    }
+
+    fn hold_back_all(&self, receipt: &mut CommitReceipt) {
+        receipt.ranges.iter_mut().for_each(|range| self.hold_back(range.partition, &mut range.bounds));
+    }
+
     /// The bug of an agent that answers from what it remembers.
     fn age(&self, bounds: &mut PartitionBounds) {
         if self.mutant == Some(Mutant::StaleBounds) && bounds.high_watermark.0 > 3 {
@@ -312,6 +326,7 @@ impl BatchIndex for Linked {
             return Ok(pretend(&commit, receipt));
         }
         let mut receipt = across!(self, commit_object(commit))?;
+        self.hold_back_all(&mut receipt);
         if self.mutant == Some(Mutant::WrongOffset) && self.rng.chance(0.1) {
             shift_offsets(&mut receipt);
         }
@@ -319,11 +334,19 @@ impl BatchIndex for Linked {
     }
     async fn receipt(&self, object: &ObjectKey) -> Result<Option<CommitReceipt>> {
         let object = object.clone();
-        across!(self, receipt(&object))
+        let mut receipt = across!(self, receipt(&object))?;
+        receipt.iter_mut().for_each(|receipt| self.hold_back_all(receipt));
+        Ok(receipt)
     }
     async fn find_extents(&self, queries: Vec<ExtentQuery>) -> Result<Vec<Option<PartitionExtents>>> {
+        let asked: Vec<_> = queries.iter().map(|query| query.partition).collect();
         let mut found = across!(self, find_extents(queries))?;
-        for partition in found.iter_mut().flatten() {
+        for (of, partition) in asked.into_iter().zip(&mut found) {
+            let Some(partition) = partition else { continue };
+            self.hold_back(of, &mut partition.bounds);
+            if self.mutant != Some(Mutant::ForgetAborted) {
+                partition.aborted = self.transactions.aborted(of, partition);
+            }
             if self.mutant == Some(Mutant::LoseExtent) && partition.extents.len() > 1 {
                 partition.extents.remove(0);
             }
@@ -332,9 +355,14 @@ impl BatchIndex for Linked {
         Ok(found)
     }
     async fn bounds(&self, partitions: Vec<TopicIdPartition>) -> Result<Vec<Option<PartitionBounds>>> {
-        let mut bounds = across!(self, bounds(partitions))?;
-        bounds.iter_mut().flatten().for_each(|bounds| self.age(bounds));
-        Ok(bounds)
+        let asked = partitions.clone();
+        let mut found = across!(self, bounds(partitions))?;
+        for (of, bounds) in asked.into_iter().zip(&mut found) {
+            let Some(bounds) = bounds else { continue };
+            self.hold_back(of, bounds);
+            self.age(bounds);
+        }
+        Ok(found)
     }
     async fn find_by_time(&self, queries: Vec<TimeQuery>) -> Result<Vec<Option<Extent>>> {
         across!(self, find_by_time(queries))
@@ -343,7 +371,9 @@ impl BatchIndex for Linked {
         across!(self, move_log_start(moves))
     }
     async fn feed(&self, after: FeedPosition, wait: Duration) -> Result<FeedPage> {
-        across!(self, feed(after, wait))
+        let mut page = across!(self, feed(after, wait))?;
+        page.entries.iter_mut().for_each(|entry| self.hold_back(entry.partition, &mut entry.bounds));
+        Ok(page)
     }
     async fn expire_producers(&self, idle: Duration) -> Result<u64> {
         across!(self, expire_producers(idle))

@@ -7,6 +7,7 @@
 
 mod checker;
 mod clients;
+mod committed;
 mod faults;
 mod groups;
 mod history;
@@ -21,4 +22,5 @@ mod sharing;
 #[path = "../kit/toxic_store.rs"]
 mod toxic_store;
 mod trace;
+mod transactions;
 mod world;

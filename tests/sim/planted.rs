@@ -208,3 +208,53 @@ fn every_planted_bug_is_named() {
         assert!(found.contains(&anomaly), "'{name}' must be reported as {anomaly:?}, found {found:?}");
     }
 }
+
+fn committed_read(from: i64, until: i64, records: &[(i64, u64)]) -> Operation {
+    Operation::ReadCommitted { partition: P, from, until, records: records.to_vec() }
+}
+
+/// A transaction of these offsets ended; its marker lies right behind them.
+fn ended(offsets: &[i64], aborted: bool) -> Operation {
+    let marker = offsets.last().map_or(0, |last| last + 1);
+    Operation::TransactionEnded { partition: P, offsets: offsets.to_vec(), marker, aborted }
+}
+
+#[test]
+fn markers_and_what_was_aborted_are_no_holes() {
+    let sent = [send(10, Acked(0)), send(11, Acked(1)), send(12, Acked(3))];
+    let clean = [
+        vec![read(0, &[(0, 10), (1, 11), (3, 12)], 4), read(4, &[], 4)],
+        vec![read(2, &[(3, 12)], 4)],
+        vec![committed_read(0, 4, &[(0, 10), (3, 12)]), committed_read(1, 3, &[])],
+        vec![last(&[(0, 10), (1, 11), (3, 12)])],
+    ];
+    for more in clean {
+        let operations = [sent.to_vec(), vec![ended(&[1], true)], more].concat();
+        assert_eq!(found(operations.clone()), BTreeSet::new(), "{operations:?}");
+    }
+}
+
+#[test]
+fn every_planted_bug_of_committed_reads_is_named() {
+    let planted = [
+        (
+            "aborted",
+            vec![ended(&[0], true), committed_read(0, 2, &[(0, 10)])],
+            Anomaly::AbortedRead { partition: P, offset: 0 },
+        ),
+        (
+            "open, though committed later",
+            vec![committed_read(0, 1, &[(0, 10)]), ended(&[0], false)],
+            Anomaly::OpenRead { partition: P, offset: 0 },
+        ),
+        (
+            "committed, and left out",
+            vec![ended(&[0], false), committed_read(0, 2, &[])],
+            Anomaly::CommittedSkipped { partition: P, offset: 0 },
+        ),
+    ];
+    for (name, operations, anomaly) in planted {
+        let found = found([vec![send(10, Acked(0))], operations].concat());
+        assert!(found.contains(&anomaly), "'{name}' must be reported as {anomaly:?}, found {found:?}");
+    }
+}

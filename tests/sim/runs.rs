@@ -12,8 +12,9 @@ use crate::clients::{SimConsumer, SimObserver, SimProducer};
 use crate::faults::{heal_all, nemesis};
 use crate::groups::SimMember;
 use crate::history::{History, Operation, SendOutcome};
+use crate::mutants::Mutant;
 use crate::trace;
-use crate::world::{Mutant, World};
+use crate::world::World;
 
 /// What a run consists of.
 #[derive(Clone, Copy, Debug)]

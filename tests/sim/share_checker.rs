@@ -14,6 +14,8 @@ pub(crate) struct ShareRules {
     pub(crate) delivery_count_limit: u16,
     /// For how long after a fault an agent may count as dead.
     pub(crate) session: Duration,
+    /// Whether the group gets only what is committed.
+    pub(crate) read_committed: bool,
 }
 
 /// What must not happen, with the evidence.
@@ -37,6 +39,12 @@ pub(crate) enum ShareAnomaly {
     LetterTwice { partition: Partition, offset: i64 },
     /// Accepted for certain, and yet a letter.
     LetterOfAccepted { partition: Partition, offset: i64 },
+    /// Of an aborted transaction, and yet delivered, or there is a letter; the group gets only what is committed.
+    AbortedDelivered { partition: Partition, offset: i64 },
+    /// Delivered before a transaction had ended that began before it; the group gets only what is committed.
+    OpenDelivered { partition: Partition, offset: i64 },
+    /// A marker was delivered, or there is a letter of it.
+    ControlDelivered { partition: Partition, offset: i64 },
 }
 
 /// One delivery that a member saw.
@@ -74,7 +82,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 pub(crate) fn check(history: &History, rules: ShareRules) -> BTreeSet<ShareAnomaly> {
     let mut found = BTreeSet::new();
     let mut fates = fates(history);
-    let ends = ends(history);
+    let (ends, transactions) = (ends(history), transactions(history));
     for (partition, end) in &ends {
         for offset in 0..*end {
             fates.entry((*partition, offset)).or_default();
@@ -88,7 +96,9 @@ pub(crate) fn check(history: &History, rules: ShareRules) -> BTreeSet<ShareAnoma
         }
         check_ended(*partition, *offset, fate, &mut found);
         check_holders(history, *partition, *offset, fate, rules, &mut found);
-        if ends.get(partition).is_some_and(|end| offset < end) {
+        let own = transactions.iter().filter(|ended| ended.partition == *partition).collect::<Vec<_>>();
+        let is_withheld = check_withheld((*partition, *offset), fate, &own, rules, &mut found);
+        if !is_withheld && ends.get(partition).is_some_and(|end| offset < end) {
             check_end(*partition, *offset, fate, &mut found);
         }
     }
@@ -119,6 +129,56 @@ fn fates(history: &History) -> BTreeMap<(Partition, i64), Fate> {
         }
     }
     fates
+}
+
+/// A transaction's end, in one partition.
+struct Ended<'a> {
+    partition: Partition,
+    /// It was still open then.
+    called: Moment,
+    offsets: &'a [i64],
+    marker: i64,
+    aborted: bool,
+}
+
+fn transactions(history: &History) -> Vec<Ended<'_>> {
+    let mut all = Vec::new();
+    for event in &history.events {
+        if let Operation::TransactionEnded { partition, offsets, marker, aborted } = &event.operation {
+            let (partition, marker, aborted) = (*partition, *marker, *aborted);
+            all.push(Ended { partition, called: event.called, offsets, marker, aborted });
+        }
+    }
+    all
+}
+
+/// What transactions forbid. Says whether the group may, and must, go past the offset without anybody having had it.
+fn check_withheld(
+    (partition, offset): (Partition, i64),
+    fate: &Fate,
+    transactions: &[&Ended<'_>],
+    rules: ShareRules,
+    found: &mut BTreeSet<ShareAnomaly>,
+) -> bool {
+    let was_given = !fate.seen.is_empty() || fate.letters > 0;
+    let is_control = transactions.iter().any(|ended| ended.marker == offset);
+    if is_control && was_given {
+        found.insert(ShareAnomaly::ControlDelivered { partition, offset });
+    }
+    if !rules.read_committed {
+        return is_control;
+    }
+    let is_aborted = transactions.iter().any(|ended| ended.aborted && ended.offsets.contains(&offset));
+    if is_aborted && was_given {
+        found.insert(ShareAnomaly::AbortedDelivered { partition, offset });
+    }
+    // The last stable offset is the first record of the oldest transaction that is open.
+    let lies_within = |ended: &&&Ended| ended.offsets.first().is_some_and(|first| *first <= offset);
+    let open_until = transactions.iter().filter(lies_within).filter(|ended| offset < ended.marker);
+    if open_until.map(|ended| ended.called).max().is_some_and(|end| fate.seen.iter().any(|seen| seen.returned < end)) {
+        found.insert(ShareAnomaly::OpenDelivered { partition, offset });
+    }
+    is_control || is_aborted
 }
 
 /// Ends of the share partitions that were emptied.

@@ -14,23 +14,29 @@ use towpath::record::batch::Batches;
 
 use crate::checker;
 use crate::clients::{SimConsumer, SimProducer, partition};
+use crate::committed::SimCommittedConsumer;
 use crate::faults::{heal_all, nemesis};
 use crate::history::{History, Operation, Partition, Verdict};
+use crate::mutants::Mutant;
 use crate::runs::{Outcome, Plan, number_from};
 use crate::share_checker::{ShareAnomaly, ShareRules, check};
 use crate::sharing::SimSharer;
 use crate::trace;
-use crate::world::{LETTER_PARTITIONS, LETTERS, Mutant, World};
+use crate::transactions::SimTransactor;
+use crate::world::{LETTER_PARTITIONS, LETTERS, World};
 
 /// Shorter than any run, so that locks end by time in most of them.
 const LOCK: Duration = Duration::from_secs(2);
-const RULES: ShareRules = ShareRules { lock: LOCK, delivery_count_limit: 5, session: Duration::from_secs(6) };
 
 /// What a run of a share group consists of.
 #[derive(Clone, Copy, Debug)]
 struct SharePlan {
     log: Plan,
     members: u32,
+    /// How many producers write in transactions.
+    transactors: u32,
+    /// Whether the group gets only what is committed.
+    read_committed: bool,
 }
 
 impl SharePlan {
@@ -48,7 +54,12 @@ impl SharePlan {
             span: Duration::from_secs(u64::from(small(6, 14))),
             ..Plan::of(seed)
         };
-        Self { log, members: small(1, 5) }
+        Self { log, members: small(1, 5), transactors: small(0, 2), read_committed: seed.is_multiple_of(2) }
+    }
+
+    fn rules(&self) -> ShareRules {
+        let session = Duration::from_secs(6);
+        ShareRules { lock: LOCK, delivery_count_limit: 5, session, read_committed: self.read_committed }
     }
 }
 
@@ -59,7 +70,8 @@ fn run(seed: u64, plan: SharePlan) -> Outcome {
         trace::begin();
         let rng = Rng::from_seed(seed);
         let world = World::build(rng.clone(), &plan.log).await;
-        world.prepare_sharing(LOCK).await;
+        world.prepare_sharing(LOCK, plan.read_committed).await;
+        world.prepare_transactions().await;
         let mut clients = Vec::new();
         for number in 0..plan.log.producers {
             let id = Some(ProducerId(1000 + i64::from(number)));
@@ -70,6 +82,12 @@ fn run(seed: u64, plan: SharePlan) -> Outcome {
             let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
             clients.push(tokio::spawn(SimSharer { world, number, rng, accepts_all: false }.run()));
         }
+        for number in 0..plan.transactors {
+            let (world, rng) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+            clients.push(tokio::spawn(SimTransactor { world, number, rng }.run()));
+        }
+        let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
+        clients.push(tokio::spawn(SimCommittedConsumer { world: reader, rng: own }.run()));
         let own = Rng::from_seed(rng.next_u64());
         let trouble = plan.log.faults.then(|| tokio::spawn(nemesis(Arc::clone(&world), own)));
         tokio::time::sleep(plan.log.span).await;
@@ -145,16 +163,42 @@ async fn read_letters(world: &World, rng: &Rng) {
 fn anomalies(seed: u64, plan: SharePlan) -> (BTreeSet<ShareAnomaly>, History) {
     let history = run(seed, plan).history;
     assert_eq!(checker::check(&history), BTreeSet::new(), "seed {seed}: {plan:?}");
-    (check(&history, RULES), history)
+    (check(&history, plan.rules()), history)
 }
 
-/// How often members were told that an acknowledgement counts.
-fn done(history: &History) -> usize {
-    let count = |operation: &Operation| match operation {
-        Operation::ShareAcknowledged { verdicts, outcome: Verdict::Done, .. } => verdicts.len(),
-        _ => 0,
-    };
-    history.events.iter().map(|event| count(&event.operation)).sum()
+/// What a run shows: acknowledgements that count, by what members were told, and transactions that ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    acknowledged: usize,
+    committed: usize,
+    aborted: usize,
+}
+
+impl Shown {
+    fn by(history: &History) -> Self {
+        let mut shown = Self::default();
+        for event in &history.events {
+            match &event.operation {
+                Operation::ShareAcknowledged { verdicts, outcome: Verdict::Done, .. } => {
+                    shown.acknowledged += verdicts.len();
+                }
+                Operation::TransactionEnded { aborted: false, .. } => shown.committed += 1,
+                Operation::TransactionEnded { aborted: true, .. } => shown.aborted += 1,
+                _ => {}
+            }
+        }
+        shown
+    }
+}
+
+impl std::iter::Sum for Shown {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |one, other| Self {
+            acknowledged: one.acknowledged + other.acknowledged,
+            committed: one.committed + other.committed,
+            aborted: one.aborted + other.aborted,
+        })
+    }
 }
 
 #[test]
@@ -167,26 +211,27 @@ fn no_seed_shows_a_share_anomaly() {
     let seeds = number_from("TOWPATH_SIM_SEEDS").unwrap_or(200);
     let next = std::sync::atomic::AtomicU64::new(0);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let total: usize = std::thread::scope(|scope| {
+    let total: Shown = std::thread::scope(|scope| {
         let work = || {
-            let mut done_here = 0;
+            let mut shown = Vec::new();
             loop {
                 let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 if seed >= seeds {
-                    return done_here;
+                    return shown.into_iter().sum::<Shown>();
                 }
                 let plan = SharePlan::of(seed);
                 let run = std::panic::catch_unwind(|| anomalies(seed, plan));
                 let (found, history) = run.unwrap_or_else(|_| panic!("seed {seed} panicked: {plan:?}"));
                 assert_eq!(found, BTreeSet::new(), "seed {seed}: {plan:?}");
-                done_here += done(&history);
+                shown.push(Shown::by(&history));
             }
         };
         let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         handles.into_iter().map(|handle| handle.join().expect("a seed failed")).sum()
     });
-    eprintln!("{seeds} seeds, {total} acknowledgements, no anomaly");
-    assert!(total as u64 > seeds * 20, "the members hardly did anything: {total}");
+    eprintln!("{seeds} seeds, {total:?}, no anomaly");
+    assert!(total.acknowledged as u64 > seeds * 20, "the members hardly did anything: {total:?}");
+    assert!(total.aborted.min(total.committed) as u64 > seeds * 2, "there were hardly any transactions: {total:?}");
 }
 
 #[test]
@@ -211,7 +256,17 @@ fn hard_plan(seed: u64, mutant: Option<Mutant>) -> SharePlan {
         mutant,
         ..Plan::of(seed)
     };
-    SharePlan { log, members: 4 }
+    SharePlan { log, members: 4, transactors: 2, read_committed: seed.is_multiple_of(2) }
+}
+
+/// The one anomaly that gives a mutant away, where there is one.
+fn named(mutant: Mutant) -> Option<fn(&ShareAnomaly) -> bool> {
+    match mutant {
+        Mutant::ForgetAborted => Some(|found| matches!(found, ShareAnomaly::AbortedDelivered { .. })),
+        Mutant::ForgetOpen => Some(|found| matches!(found, ShareAnomaly::OpenDelivered { .. })),
+        Mutant::UnmarkedControl => Some(|found| matches!(found, ShareAnomaly::ControlDelivered { .. })),
+        _ => None,
+    }
 }
 
 #[test]
@@ -219,8 +274,12 @@ fn every_share_mutant_is_caught_within_a_few_seeds() {
     let _process = trace::among_others();
     for mutant in Mutant::SHARE {
         let caught = (0..12).find(|seed| {
-            // A mutant may also be caught by an assertion of the clients or by a run that never ends.
-            let outcome = std::panic::catch_unwind(|| anomalies(*seed, hard_plan(*seed, Some(mutant))).0);
+            let plan = hard_plan(*seed, Some(mutant));
+            if let Some(is_it) = named(mutant) {
+                return check(&run(*seed, plan).history, plan.rules()).iter().any(is_it);
+            }
+            // It may also be caught by an assertion of the clients or by a run that never ends.
+            let outcome = std::panic::catch_unwind(|| anomalies(*seed, plan).0);
             outcome.map_or(true, |found| found != BTreeSet::new())
         });
         eprintln!("{mutant:?}: seed {caught:?}");

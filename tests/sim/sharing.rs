@@ -201,12 +201,13 @@ impl SimSharer {
         if shared.acquired.is_empty() {
             return;
         }
-        let records: BTreeMap<i64, u64> = values(shared.records, 0).into_iter().collect();
+        let records: BTreeMap<i64, u64> = values(shared.records, 0).0.into_iter().collect();
         let mut delivered = Vec::new();
         for range in &shared.acquired {
             for offset in range.first.0..=range.last.0 {
                 let value = records.get(&offset).copied();
-                let value = value.unwrap_or_else(|| panic!("offset {offset} was acquired without its record"));
+                let is_marker = || self.world.history_has_marker(index, offset);
+                assert!(value.is_some() || is_marker(), "offset {offset} was acquired without its record");
                 delivered.push(Delivery { offset, value, count: range.delivery_count });
                 if let Some(kind) = self.verdict() {
                     pending.insert((index, offset), kind);

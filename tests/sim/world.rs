@@ -1,7 +1,7 @@
 //! A cluster in one thread and in virtual time: agents, bucket, metastore, and the weather between them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -20,7 +20,7 @@ use towpath::config::settings::Settings;
 use towpath::metastore::batch_index::BatchIndex;
 use towpath::metastore::catalog::Catalog;
 use towpath::metastore::memory::store::MemoryMetastore;
-use towpath::metastore::values::{ConfigChange, ConfigResource, NewTopic};
+use towpath::metastore::values::{ConfigChange, ConfigResource, NewNode, NewTopic};
 use towpath::model::node::{Endpoint, NodeId};
 use towpath::model::topic::{TopicId, TopicName};
 use towpath::object::store::ObjectStorage;
@@ -28,10 +28,12 @@ use towpath::object::store::ObjectStorage;
 use crate::clients::partition;
 use crate::history::{Event, History, Moment, Operation, Partition};
 use crate::link::{Linked, Weather};
+use crate::mutants::Mutant;
 use crate::runs::Plan;
 use crate::sharing::GROUP;
 use crate::toxic_store::{Climate, ToxicStore};
 use crate::trace::note;
+use crate::transactions::{Scribe, Transactions};
 
 /// One agent's place: the agent, if it runs, and what stands between it and the rest.
 struct Slot {
@@ -45,73 +47,17 @@ struct Slot {
 pub(crate) struct World {
     pub(crate) topic: TopicId,
     pub(crate) partitions: u32,
-    metastore: Arc<MemoryMetastore>,
+    pub(crate) metastore: Arc<MemoryMetastore>,
+    /// Who writes transactions, where there are any.
+    pub(crate) scribe: OnceLock<Scribe>,
+    pub(crate) transactions: Arc<Transactions>,
     bucket: Arc<InMemory>,
     slots: Mutex<Vec<Slot>>,
     began: Instant,
     history: Mutex<History>,
     stop: CancellationToken,
     rng: Rng,
-    mutant: Option<Mutant>,
-}
-
-/// A bug planted in the way to the metastore, for the test of the tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    /// Commits lose what makes duplicates recognisable.
-    ForgetProducers,
-    /// A commit is answered, but was not made.
-    AnswerWithoutCommit,
-    /// A commit whose outcome is unknown is repeated under another key.
-    ForgetReceipts,
-    /// Bounds are as they were a while ago.
-    StaleBounds,
-    /// A receipt names the offset after the true one.
-    WrongOffset,
-    /// The first extent of an answer is left out.
-    LoseExtent,
-    /// The state of a share partition is written whatever somebody else has made of it.
-    IgnoreVersions,
-    /// A change of a share partition's state is answered, but was not made.
-    AnswerWithoutState,
-    /// Deliveries are not counted.
-    ForgetCounts,
-    /// A share partition's window begins behind a record that is not finished.
-    SkipRecords,
-    /// Nobody can tell afterwards whose writes a share partition's state consists of.
-    ForgetSignatures,
-    /// A record is given up, but its dead letter is not written.
-    LoseLetters,
-    /// A producer that a partition does not know begins with whichever of its batches comes first.
-    BeginAnywhere,
-    /// A commit of offsets is answered, but was not made.
-    AnswerWithoutOffsets,
-    /// Committed offsets are as they were when an agent first asked for them.
-    StaleOffsets,
-}
-
-impl Mutant {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::ForgetProducers,
-        Self::AnswerWithoutCommit,
-        Self::ForgetReceipts,
-        Self::StaleBounds,
-        Self::WrongOffset,
-        Self::LoseExtent,
-        Self::BeginAnywhere,
-        Self::AnswerWithoutOffsets,
-        Self::StaleOffsets,
-    ];
-
-    /// Those that only a share group can notice.
-    pub(crate) const SHARE: [Self; 6] = [
-        Self::IgnoreVersions,
-        Self::AnswerWithoutState,
-        Self::ForgetCounts,
-        Self::SkipRecords,
-        Self::ForgetSignatures,
-        Self::LoseLetters,
-    ];
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// Where dead letters of the simulated share group go.
@@ -139,6 +85,8 @@ impl World {
             topic,
             partitions,
             metastore,
+            scribe: OnceLock::new(),
+            transactions: Arc::default(),
             bucket: Arc::new(InMemory::new()),
             slots: Mutex::new(Vec::new()),
             began: Instant::now(),
@@ -162,7 +110,7 @@ impl World {
     }
 
     /// Configures the share group, and makes the topic for what it gives up.
-    pub(crate) async fn prepare_sharing(&self, lock: Duration) {
+    pub(crate) async fn prepare_sharing(&self, lock: Duration, read_committed: bool) {
         let new = NewTopic {
             topic_id: LETTERS,
             name: TopicName::new("dlq.simulated").expect("legal"),
@@ -175,6 +123,7 @@ impl World {
         let changes = [
             ("share.auto.offset.reset", "earliest"),
             ("share.record.lock.duration.ms", lock_ms.as_str()),
+            ("share.isolation.level", if read_committed { "read_committed" } else { "read_uncommitted" }),
             ("errors.deadletterqueue.topic.name", "dlq.simulated"),
             ("errors.deadletterqueue.copy.record.enable", "true"),
         ];
@@ -182,6 +131,23 @@ impl World {
         let group = ConfigResource::Group(GROUP.into());
         let changes = changes.into_iter().map(set).collect();
         self.metastore.alter_configs(group, changes).await.expect("memory is there").expect("legal");
+    }
+
+    /// Lets simulated producers write transactions. Whoever writes for them is a node of its own, and no living one: it
+    /// is nobody's home and nobody's broker.
+    pub(crate) async fn prepare_transactions(&self) {
+        let new = NewNode {
+            node_id: Some(NodeId(900)),
+            incarnation: self.rng.uuid(),
+            endpoint: Endpoint { host: "scribe".into(), port: 9092 },
+            rack: None,
+            session_ms: 1,
+        };
+        let node = self.metastore.register_node(new).await.expect("memory is there").identity;
+        let (rng, metrics) = (Rng::from_seed(self.rng.next_u64()), Metrics::default());
+        let bucket = Arc::clone(&self.bucket) as _;
+        let storage = ObjectStorage::over(bucket, "sim", &settings().objects, rng.clone(), &metrics);
+        assert!(self.scribe.set(Scribe { storage, node, rng }).is_ok(), "it is prepared once");
     }
 
     /// Where a topic's partitions end, as the metastore itself knows.
@@ -200,7 +166,9 @@ impl World {
                 return;
             }
             let inner: Arc<dyn towpath::metastore::store::Metastore> = Arc::clone(&self.metastore) as _;
-            let link = Linked::new(inner, Arc::clone(&slot.weather), Rng::from_seed(self.rng.next_u64()), self.mutant);
+            let rng = Rng::from_seed(self.rng.next_u64());
+            let transactions = Arc::clone(&self.transactions);
+            let link = Linked::new(inner, Arc::clone(&slot.weather), transactions, rng, self.mutant);
             (Arc::new(link), Arc::clone(&slot.store), Arc::clone(&slot.clock))
         };
         let rng = Rng::from_seed(self.rng.next_u64());
@@ -354,6 +322,11 @@ impl World {
 
     pub(crate) fn history(&self) -> History {
         self.history.lock().expect("whole").clone()
+    }
+
+    /// Whether a marker is known to be there.
+    pub(crate) fn history_has_marker(&self, of: Partition, offset: i64) -> bool {
+        self.history.lock().expect("whole").markers().contains(&(of, offset))
     }
 
     pub(crate) fn events(&self) -> usize {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::log::fetch::values::PartitionFetch;
-use crate::log::tail::{Tail, TailView};
+use crate::log::tail::{KnownExtent, Tail, TailView};
 use crate::metastore::error::MetastoreError;
 use crate::metastore::store::Metastore;
-use crate::metastore::values::{Extent, ExtentQuery, PartitionBounds, PartitionExtents};
+use crate::metastore::values::{AbortedTransaction, Extent, ExtentQuery, PartitionBounds, PartitionExtents};
 use crate::model::error::{Condition, Failure};
 use crate::model::offset::Offset;
 use crate::model::topic::TopicIdPartition;
@@ -22,12 +22,25 @@ const AHEAD_EXTENTS: u32 = 1_000;
 /// What is known of one wanted partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Located {
-    /// There is something to read: the first extent holds the wanted offset, and the others follow without a gap.
-    Found { bounds: PartitionBounds, extents: Vec<(Extent, Heat)> },
+    /// There is something to read.
+    Found { bounds: PartitionBounds, readable: Readable },
     /// The wanted offset is the next one to be written.
     AtEnd { bounds: PartitionBounds },
     /// It can not be read.
     Failed(Failure),
+}
+
+/// Where to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Readable {
+    /// The first holds the wanted offset, and the others follow without a gap.
+    pub extents: Vec<(Extent, Heat)>,
+    /// What lies at or behind this is not to be read.
+    pub until: Offset,
+    /// Transactions that were aborted and reach into the extents, when the reader stops at the last stable offset.
+    pub aborted: Vec<AbortedTransaction>,
+    /// There is more, but whether it counts must be asked: the next read does.
+    pub is_cut: bool,
 }
 
 /// What is to be located.
@@ -100,17 +113,21 @@ impl Locator {
     }
 
     fn take_answer(&self, wanted: &Wanted, answer: Option<PartitionExtents>) -> Located {
-        let Some(PartitionExtents { bounds, extents }) = answer else {
+        let Some(answer) = answer else {
             let message = "the topic was deleted or has no such partition";
             return Located::Failed(Failure::new(Condition::UnknownTopicOrPartition, message));
         };
-        self.tail.learn(wanted.partition, bounds, &extents);
+        self.tail.learn(wanted.partition, &answer);
+        let PartitionExtents { bounds, extents, aborted } = answer;
         // Own commits may be ahead of the answer; what was told once is not taken back.
         let known = self.tail.bounds(wanted.partition).unwrap_or(bounds);
-        let cut = cut_at(extents.into_iter().map(|extent| (extent, Heat::Cold)).collect(), wanted);
+        let mut cut: Vec<KnownExtent> =
+            extents.iter().map(|extent| KnownExtent::new(extent, Heat::Cold, &bounds, &aborted)).collect();
+        cut_at(&mut cut, wanted);
         if let Some(located) = judge(wanted, TailView { bounds, extents: cut }) {
             return match located {
-                Located::Found { extents, .. } => Located::Found { bounds: known, extents },
+                // What may be read is what the answer says: of what came later it does not know what was aborted.
+                Located::Found { readable, .. } => Located::Found { bounds: known, readable },
                 Located::AtEnd { .. } => Located::AtEnd { bounds: known },
                 Located::Failed(failure) => Located::Failed(failure),
             };
@@ -134,14 +151,42 @@ fn judge(wanted: &Wanted, view: TailView) -> Option<Located> {
     if wanted.offset >= end && wanted.offset <= bounds.high_watermark {
         return Some(Located::AtEnd { bounds });
     }
-    let readable: Vec<_> = extents.into_iter().take_while(|(extent, _)| extent.base_offset < end).collect();
-    if readable.is_empty() { None } else { Some(Located::Found { bounds, extents: readable }) }
+    let readable = if wanted.read_committed { committed(extents, end) } else { uncommitted(extents, end) };
+    let is_known = !readable.extents.is_empty() && wanted.offset < readable.until;
+    is_known.then_some(Located::Found { bounds, readable })
 }
 
-fn cut_at(mut extents: Vec<(Extent, Heat)>, wanted: &Wanted) -> Vec<(Extent, Heat)> {
+fn uncommitted(known: Vec<KnownExtent>, end: Offset) -> Readable {
+    let readable = known.into_iter().take_while(|known| known.extent.base_offset < end);
+    let extents = readable.map(|known| (known.extent, known.heat)).collect();
+    Readable { extents, until: end, aborted: Vec::new(), is_cut: false }
+}
+
+/// Up to the first record of which nobody here knows whether it was aborted.
+fn committed(known: Vec<KnownExtent>, end: Offset) -> Readable {
+    let mut readable = Readable { extents: Vec::new(), until: end, aborted: Vec::new(), is_cut: false };
+    for KnownExtent { extent, heat, decided_until, aborted } in known {
+        if readable.is_cut || extent.base_offset >= end {
+            break;
+        }
+        if decided_until < end.min(extent.last_offset.plus(1)) {
+            (readable.until, readable.is_cut) = (decided_until, true);
+        }
+        if extent.base_offset < decided_until {
+            readable.aborted.extend(aborted.iter());
+            readable.extents.push((extent, heat));
+        }
+    }
+    // One that reaches into several extents is named by each.
+    readable.aborted.sort_unstable();
+    readable.aborted.dedup();
+    readable
+}
+
+fn cut_at(extents: &mut Vec<KnownExtent>, wanted: &Wanted) {
     let mut bytes = 0;
     let mut count = 0;
-    for (extent, _) in &extents {
+    for KnownExtent { extent, .. } in &*extents {
         if count > 0 && bytes >= wanted.bytes_max {
             break;
         }
@@ -149,7 +194,6 @@ fn cut_at(mut extents: Vec<(Extent, Heat)>, wanted: &Wanted) -> Vec<(Extent, Hea
         count += 1;
     }
     extents.truncate(count);
-    extents
 }
 
 fn out_of_range(offset: Offset, bounds: &PartitionBounds) -> Failure {
@@ -166,3 +210,6 @@ fn unavailable(reason: &str) -> Failure {
 pub(crate) fn failure_of(error: &MetastoreError) -> Failure {
     unavailable(&error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

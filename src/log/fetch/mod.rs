@@ -8,6 +8,7 @@
 //! - Whole batches only, with real offsets, in order and without gaps; what fails its checksum is an error of its own
 //!   partition and goes no further.
 //! - An offset is called out of range only after the metastore was asked.
+//! - read_committed ends at the last stable offset, or before: where this agent does not know what was aborted.
 //! - Waiting costs nothing: news of a commit wake the reader, nobody polls.
 //! - Payload bytes are shared from the cache to the socket; only headers, and batches hardly longer, are copied.
 

@@ -4,9 +4,10 @@
 //! first one that has anything gives at least one batch, however large. Turning the order round, so that every
 //! partition comes first some time, is the caller's part.
 
-use crate::log::fetch::locate::Located;
+use crate::log::fetch::locate::{Located, Readable};
 use crate::log::fetch::values::FetchRequest;
-use crate::metastore::values::Extent;
+use crate::metastore::values::{AbortedTransaction, Extent};
+use crate::model::offset::Offset;
 use crate::object::cache::Heat;
 
 /// What to read for one partition of the request.
@@ -16,6 +17,10 @@ pub(crate) struct PartitionPlan {
     pub index: usize,
     /// What, in order of offsets.
     pub extents: Vec<(Extent, Heat)>,
+    /// Up to where.
+    pub until: Offset,
+    /// What of it was aborted, for readers of what is committed.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 /// Whether it is time to answer: enough bytes, or an error that the client should hear of at once.
@@ -25,8 +30,10 @@ pub(crate) fn is_enough(request: &FetchRequest, located: &[Located]) -> bool {
         match located {
             Located::Failed(_) => return true,
             Located::AtEnd { .. } => {}
-            Located::Found { extents, .. } => {
-                bytes += extents.iter().map(|(extent, _)| u64::from(extent.bytes.length)).sum::<u64>();
+            // More is there, and would be waited for in vain: only the next fetch asks for it.
+            Located::Found { readable, .. } if readable.is_cut => return true,
+            Located::Found { readable, .. } => {
+                bytes += readable.extents.iter().map(|(extent, _)| u64::from(extent.bytes.length)).sum::<u64>();
             }
         }
     }
@@ -39,7 +46,8 @@ pub(crate) fn plan(request: &FetchRequest, located: Vec<Located>, bytes_max: u64
     let mut plans: Vec<PartitionPlan> = Vec::new();
     let mut left = bytes_max;
     for (index, (located, fetch)) in located.into_iter().zip(&request.partitions).enumerate() {
-        let Located::Found { mut extents, .. } = located else { continue };
+        let Located::Found { readable, .. } = located else { continue };
+        let Readable { mut extents, until, aborted, .. } = readable;
         let share = left.min(u64::from(fetch.bytes_max));
         if share == 0 && !plans.is_empty() {
             continue;
@@ -56,9 +64,22 @@ pub(crate) fn plan(request: &FetchRequest, located: Vec<Located>, bytes_max: u64
         }
         extents.truncate(count);
         left = left.saturating_sub(bytes.min(share));
-        plans.push(PartitionPlan { index, extents });
+        let aborted = reaching_into(&extents, aborted, fetch.offset);
+        plans.push(PartitionPlan { index, extents, until, aborted });
     }
     plans
+}
+
+/// Those of the aborted transactions that a reader from `offset` on must know of. One whose marker lies before that it
+/// must not: a client would take its producer's next transaction for it.
+pub(crate) fn reaching_into(
+    extents: &[(Extent, Heat)],
+    mut aborted: Vec<AbortedTransaction>,
+    offset: Offset,
+) -> Vec<AbortedTransaction> {
+    let last_offset = extents.last().map_or(offset, |(extent, _)| extent.last_offset);
+    aborted.retain(|transaction| transaction.last_offset >= offset && transaction.first_offset <= last_offset);
+    aborted
 }
 
 #[cfg(test)]
@@ -70,7 +91,7 @@ mod tests {
     use crate::metastore::values::PartitionBounds;
     use crate::model::error::{Condition, Failure};
     use crate::model::object::{ByteRange, ObjectKey};
-    use crate::model::offset::Offset;
+    use crate::model::producer::ProducerId;
     use crate::model::topic::{PartitionIndex, TopicId, TopicIdPartition};
     use std::time::Duration;
     use uuid::Uuid;
@@ -109,7 +130,8 @@ mod tests {
             append_time: Timestamp(0),
         };
         let extents = (0..).zip(lengths).map(extent).map(|extent| (extent, Heat::Tail)).collect();
-        Located::Found { bounds: BOUNDS, extents }
+        let readable = Readable { extents, until: BOUNDS.high_watermark, aborted: Vec::new(), is_cut: false };
+        Located::Found { bounds: BOUNDS, readable }
     }
 
     fn check(bytes_max: &[u32], total: u64, located: Vec<Located>, expected: &[(usize, usize)]) {
@@ -146,5 +168,27 @@ mod tests {
         check(100, &[found(&[60]), found(&[39])], false);
         check(100, &[found(&[60]), found(&[40])], true);
         check(100, &[at_end(), Located::Failed(Failure::from(Condition::OffsetOutOfRange))], true);
+        let mut cut = found(&[10]);
+        if let Located::Found { readable, .. } = &mut cut {
+            readable.is_cut = true;
+        }
+        check(100, &[cut], true);
+    }
+
+    #[test]
+    fn only_aborted_transactions_that_reach_into_what_is_read_are_named() {
+        let Located::Found { readable, .. } = found(&[10; 5]) else { panic!("it is found") };
+        let all = [(0, 1), (0, 2), (3, 90), (4, 5), (5, 6)].map(|(first, last)| AbortedTransaction {
+            first_offset: Offset(first),
+            last_offset: Offset(last),
+            producer_id: ProducerId(1),
+        });
+        let named = |offset| {
+            let named = reaching_into(&readable.extents, all.to_vec(), Offset(offset));
+            named.iter().map(|one| (one.first_offset.0, one.last_offset.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(named(0), [(0, 1), (0, 2), (3, 90), (4, 5)]);
+        assert_eq!(named(2), [(0, 2), (3, 90), (4, 5)]);
+        assert_eq!(named(3), [(3, 90), (4, 5)]);
     }
 }

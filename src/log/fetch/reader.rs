@@ -11,14 +11,15 @@ use crate::config::topic::TimestampType;
 use crate::log::fetch::assemble::{Assembly, Limits};
 use crate::log::fetch::load::Loader;
 use crate::log::fetch::locate::{Located, Locator, Wanted, failure_of};
-use crate::log::fetch::plan::{PartitionPlan, is_enough, plan};
+use crate::log::fetch::plan::{is_enough, plan, reaching_into};
 use crate::log::fetch::values::{FetchOutcome, FetchRequest, Fetched, PartitionFetch};
 use crate::log::fresh::Freshness;
 use crate::log::tail::Tail;
 use crate::metastore::store::Metastore;
-use crate::metastore::values::PartitionBounds;
+use crate::metastore::values::{AbortedTransaction, Extent};
 use crate::model::error::{Condition, Failure};
-use crate::object::cache::{RangeCache, Slices};
+use crate::model::offset::Offset;
+use crate::object::cache::{Heat, RangeCache, Slices};
 use crate::object::error::ObjectError;
 use crate::object::store::ObjectStorage;
 
@@ -145,16 +146,16 @@ impl Reader {
             let slices: Vec<_> = loaded.by_ref().take(plan.extents.len()).collect();
             let Ok(fetched) = &outcomes[index] else { continue };
             let bounds = fetched.bounds;
-            let limits = limits(request, fetch, &bounds, left, is_first);
-            let outcome = match assemble(&plan, slices, limits) {
-                Err(Fault::Missing) => self.serve_again(&wanted[index], limits).await.map(|(_, read)| read),
-                outcome => outcome,
+            let limits = limits(fetch, plan.until, left, is_first);
+            let outcome = match assemble(&plan.extents, slices, limits) {
+                Err(Fault::Missing) => self.serve_again(&wanted[index], fetch, limits).await,
+                outcome => outcome.map(|read| (read, plan.aborted)),
             };
             outcomes[index] = match outcome {
-                Ok(Read { records, bytes }) => {
+                Ok((Read { records, bytes }, aborted)) => {
                     left = left.saturating_sub(bytes);
                     is_first &= bytes == 0;
-                    Ok(Fetched { bounds, records, aborted: Vec::new() })
+                    Ok(Fetched { bounds, records, aborted })
                 }
                 Err(fault) => Err(fault.into_failure(fetch)),
             };
@@ -163,14 +164,20 @@ impl Reader {
     }
 
     /// An object was missing: its bytes may lie elsewhere by now. Asks once more where, and reads there.
-    async fn serve_again(&self, wanted: &Wanted, limits: Limits) -> Result<(PartitionBounds, Read), Fault> {
+    async fn serve_again(
+        &self,
+        wanted: &Wanted,
+        fetch: &PartitionFetch,
+        limits: Limits,
+    ) -> Result<(Read, Vec<AbortedTransaction>), Fault> {
         match self.locator.locate_again(wanted).await {
             Located::Failed(failure) => Err(Fault::Failed(failure)),
-            Located::AtEnd { bounds } => Ok((bounds, Read::default())),
-            Located::Found { bounds, extents } => {
-                let slices = self.loader.load(&extents).await;
-                let read = assemble(&PartitionPlan { index: 0, extents }, slices, limits)?;
-                Ok((bounds, read))
+            Located::AtEnd { .. } => Ok((Read::default(), Vec::new())),
+            Located::Found { readable, .. } => {
+                let slices = self.loader.load(&readable.extents).await;
+                let limits = Limits { until: limits.until.min(readable.until), ..limits };
+                let read = assemble(&readable.extents, slices, limits)?;
+                Ok((read, reaching_into(&readable.extents, readable.aborted, fetch.offset)))
             }
         }
     }
@@ -217,10 +224,10 @@ fn empty_outcome(located: &Located) -> FetchOutcome {
     }
 }
 
-fn limits(request: &FetchRequest, fetch: &PartitionFetch, bounds: &PartitionBounds, left: u64, first: bool) -> Limits {
+fn limits(fetch: &PartitionFetch, until: Offset, left: u64, first: bool) -> Limits {
     Limits {
         from: fetch.offset,
-        until: if request.read_committed { bounds.last_stable_offset } else { bounds.high_watermark },
+        until,
         bytes_max: left.min(u64::from(fetch.bytes_max)),
         at_least_one: first,
         stamps_time: fetch.timestamp_type == TimestampType::LogAppendTime,
@@ -228,9 +235,13 @@ fn limits(request: &FetchRequest, fetch: &PartitionFetch, bounds: &PartitionBoun
 }
 
 /// Puts an answer together up to the first fault; a fault behind good batches is for the next fetch to find.
-fn assemble(plan: &PartitionPlan, loaded: Vec<Result<Slices, ObjectError>>, limits: Limits) -> Result<Read, Fault> {
+fn assemble(
+    extents: &[(Extent, Heat)],
+    loaded: Vec<Result<Slices, ObjectError>>,
+    limits: Limits,
+) -> Result<Read, Fault> {
     let mut assembly = Assembly::new(limits);
-    for ((extent, _), slices) in plan.extents.iter().zip(loaded) {
+    for ((extent, _), slices) in extents.iter().zip(loaded) {
         let pushed = match slices {
             Ok(slices) => assembly.push(extent, &slices).map_err(|error| Fault::Corrupt(error.to_string())),
             Err(ObjectError::NotFound(_)) => Err(Fault::Missing),

@@ -5,10 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::topic::TimestampType;
-use crate::metastore::values::PartitionBounds;
+use crate::metastore::values::{AbortedTransaction, PartitionBounds};
 use crate::model::error::Failure;
 use crate::model::offset::Offset;
-use crate::model::producer::ProducerId;
 use crate::model::topic::TopicIdPartition;
 
 /// One Fetch request's partitions.
@@ -46,17 +45,9 @@ pub struct Fetched {
     pub bounds: PartitionBounds,
     /// Whole record batches, back to back, with real offsets in their headers.
     pub records: Vec<Bytes>,
-    /// Aborted transactions that overlap the records (read_committed only).
+    /// Aborted transactions that reach into the records, in the order of their first offsets (read_committed only). None
+    /// whose marker lies before them.
     pub aborted: Vec<AbortedTransaction>,
-}
-
-/// An aborted transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    /// Whose.
-    pub producer_id: ProducerId,
-    /// Its first record in the partition.
-    pub first_offset: Offset,
 }
 
 /// The answer for one partition.

@@ -133,7 +133,7 @@ impl View {
 
 async fn find_extents(moment: &Moment, query: &ExtentQuery) -> Result<PartitionExtents> {
     let bounds = moment.head(query.partition).await?.head.bounds();
-    let mut found = PartitionExtents { bounds, extents: Vec::new() };
+    let mut found = PartitionExtents { bounds, extents: Vec::new(), aborted: Vec::new() };
     if query.offset < bounds.log_start_offset || query.offset >= bounds.high_watermark {
         return Ok(found);
     }

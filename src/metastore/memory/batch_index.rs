@@ -170,7 +170,7 @@ impl State {
 impl PartitionLog {
     fn find_extents(&self, query: &ExtentQuery) -> PartitionExtents {
         let bounds = self.head.bounds();
-        let mut found = PartitionExtents { bounds, extents: Vec::new() };
+        let mut found = PartitionExtents { bounds, extents: Vec::new(), aborted: Vec::new() };
         if query.offset < bounds.log_start_offset {
             return found;
         }

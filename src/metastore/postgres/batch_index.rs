@@ -60,7 +60,8 @@ impl BatchIndex for PostgresMetastore {
             let place: usize = unsigned_column(row, 0)?;
             let Some(slot) = found.get_mut(place.wrapping_sub(1)) else { continue };
             let bounds = bounds_at(row, 1)?;
-            let answer = slot.get_or_insert_with(|| PartitionExtents { bounds, extents: Vec::new() });
+            let answer =
+                slot.get_or_insert_with(|| PartitionExtents { bounds, extents: Vec::new(), aborted: Vec::new() });
             if column::<Option<i64>>(row, 4)?.is_some() {
                 answer.extents.push(extent_at(row, 4)?);
             }

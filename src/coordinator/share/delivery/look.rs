@@ -71,7 +71,7 @@ impl Look<'_> {
         let offset = state.next_fetch_offset(self.now, &self.rules.rules)?;
         let Some(view) = self.context.parts.tail.view(partition, offset, 1) else { return Some(offset) };
         let is_hot = match view.extents.first() {
-            Some((_, heat)) => *heat == Heat::Tail,
+            Some(known) => known.heat == Heat::Tail,
             None => offset >= view.bounds.high_watermark || offset < view.bounds.log_start_offset,
         };
         (!is_hot).then_some(offset)
@@ -79,7 +79,7 @@ impl Look<'_> {
 
     fn known_bytes(&self, partition: TopicIdPartition, offset: Offset, bytes_max: u64) -> Option<u64> {
         let view = self.context.parts.tail.view(partition, offset, bytes_max)?;
-        let bytes = view.extents.iter().map(|(extent, _)| u64::from(extent.bytes.length)).sum();
+        let bytes = view.extents.iter().map(|known| u64::from(known.extent.bytes.length)).sum();
         (bytes > 0).then_some(bytes)
     }
 

@@ -15,7 +15,8 @@ use crate::coordinator::share::delivery::context::Context;
 use crate::coordinator::share::delivery::work::WantedPartition;
 use crate::coordinator::share::partition::acquire::{Offer, OfferedBatch};
 use crate::coordinator::share::values::AcquiredRange;
-use crate::log::fetch::values::{AbortedTransaction, FetchRequest, Fetched, PartitionFetch};
+use crate::log::fetch::values::{FetchRequest, Fetched, PartitionFetch};
+use crate::metastore::values::AbortedTransaction;
 use crate::model::error::{Condition, Failure};
 use crate::model::offset::Offset;
 use crate::record::batch::{BatchError, BatchHeader, HEADER_BYTES};
@@ -84,7 +85,7 @@ pub(super) struct Window {
     from: Offset,
     batches: Vec<WindowBatch>,
     slices: Vec<Bytes>,
-    aborted: Vec<(Offset, Offset)>,
+    withheld: Vec<(Offset, Offset)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,20 +100,22 @@ impl Window {
     /// When the bytes are not whole batches.
     fn new(from: Offset, fetched: Fetched) -> Result<Self, BatchError> {
         let slices = fetched.records;
-        let (mut batches, mut aborted) = (Vec::new(), Aborted::new(&fetched.aborted));
+        let (mut batches, mut withheld) = (Vec::new(), Vec::new());
         let mut position = 0;
         // Headers lie within one slice, and a slice ends where a batch ends or where its records begin.
         let (mut rest, mut slice): (_, &[u8]) = (slices.iter(), &[]);
         loop {
             while slice.is_empty() {
                 let Some(next) = rest.next() else {
-                    return Ok(Self { from, batches, slices, aborted: aborted.ranges });
+                    return Ok(Self { from, batches, slices, withheld });
                 };
                 slice = next;
             }
             let header = BatchHeader::parse(slice)?;
-            aborted.push(&header);
             let (base_offset, last_offset) = (header.base_offset, header.last_offset());
+            if header.is_control() || is_aborted(&header, &fetched.aborted) {
+                withheld.push((base_offset, last_offset));
+            }
             let offered = OfferedBatch { base_offset, last_offset, byte_size: header.byte_size };
             batches.push(WindowBatch { offered, position });
             position += u64::from(header.byte_size);
@@ -140,7 +143,7 @@ impl Window {
             is_first || bytes <= bytes_max
         };
         let batches = self.batches[first..].iter().take_while(fits).map(|batch| batch.offered).collect();
-        Some(Offer { from, batches, aborted: self.aborted.clone() })
+        Some(Offer { from, batches, withheld: self.withheld.clone() })
     }
 
     /// The bytes of the batches that hold something of `ranges`, which are in order.
@@ -181,36 +184,13 @@ pub(super) fn bytes_of(slices: &[Bytes]) -> u64 {
     slices.iter().map(|slice| slice.remaining() as u64).sum()
 }
 
-/// Finds what aborted transactions wrote: their producers' batches from the transaction's first offset up to its marker.
-struct Aborted<'a> {
-    coming: Vec<&'a AbortedTransaction>,
-    ranges: Vec<(Offset, Offset)>,
-}
-
-impl<'a> Aborted<'a> {
-    fn new(transactions: &'a [AbortedTransaction]) -> Self {
-        let mut coming: Vec<_> = transactions.iter().collect();
-        coming.sort_by_key(|transaction| transaction.first_offset);
-        Self { coming, ranges: Vec::new() }
-    }
-
-    fn push(&mut self, header: &BatchHeader) {
-        let last_offset = header.last_offset();
-        let begun = |transaction: &&&AbortedTransaction| {
-            transaction.producer_id == header.producer_id && transaction.first_offset <= last_offset
-        };
-        if !header.is_transactional() || !self.coming.iter().any(|transaction| begun(&transaction)) {
-            return;
-        }
-        if header.is_control() {
-            // The marker ends this producer's first transaction.
-            if let Some(index) = self.coming.iter().position(|transaction| begun(&transaction)) {
-                self.coming.remove(index);
-            }
-        } else {
-            self.ranges.push((header.base_offset, last_offset));
-        }
-    }
+/// Whether a batch belongs to one of the aborted transactions: its producer's, between the first offset and the marker.
+fn is_aborted(header: &BatchHeader, aborted: &[AbortedTransaction]) -> bool {
+    let holds = |transaction: &AbortedTransaction| {
+        transaction.producer_id == header.producer_id
+            && (transaction.first_offset..=transaction.last_offset).contains(&header.base_offset)
+    };
+    header.is_transactional() && aborted.iter().any(holds)
 }
 
 #[cfg(test)]
@@ -235,7 +215,8 @@ mod tests {
         batch.into()
     }
 
-    fn window(slices: Vec<Bytes>, aborted: &[(i64, i64)]) -> Window {
+    /// Aborted: the producer, the first offset, the marker's offset.
+    fn window(slices: Vec<Bytes>, aborted: &[(i64, i64, i64)]) -> Window {
         let offset = Offset(0);
         let bounds = PartitionBounds {
             log_start_offset: offset,
@@ -243,8 +224,11 @@ mod tests {
             last_stable_offset: offset,
             byte_size: 0,
         };
-        let transaction =
-            |&(id, first): &(i64, i64)| AbortedTransaction { producer_id: ProducerId(id), first_offset: Offset(first) };
+        let transaction = |&(id, first, last): &(i64, i64, i64)| AbortedTransaction {
+            producer_id: ProducerId(id),
+            first_offset: Offset(first),
+            last_offset: Offset(last),
+        };
         let aborted = aborted.iter().map(transaction).collect();
         Window::new(Offset(3), Fetched { bounds, records: slices, aborted }).expect("whole batches")
     }
@@ -282,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn aborted_transactions_end_with_their_marker() {
+    fn control_records_and_what_was_aborted_are_withheld() {
         let (data, marker) = (0x10, 0x30);
         let slices = vec![
             batch(0, 5, data, 1),
@@ -291,10 +275,32 @@ mod tests {
             batch(30, 5, data, 1),
             batch(40, 5, 0, 2),
             batch(50, 5, data, 2),
+            batch(60, 5, marker, 1),
         ];
-        assert_eq!(window(slices.clone(), &[]).aborted, []);
-        let aborted = window(slices, &[(1, 0), (2, 10)]).aborted;
-        assert_eq!(aborted, [(Offset(0), Offset(9)), (Offset(10), Offset(19)), (Offset(50), Offset(59))]);
+        let withheld = |aborted: &[(i64, i64, i64)]| {
+            let ranges = window(slices.clone(), aborted).withheld;
+            ranges.into_iter().map(|(first, last)| (first.0, last.0)).collect::<Vec<_>>()
+        };
+        let (first, second) = ((20, 29), (60, 69));
+        // Markers are nobody's records, whatever they end and whoever reads.
+        assert_eq!(withheld(&[]), [first, second]);
+        // Aborted, and another by the same producer that was committed.
+        assert_eq!(withheld(&[(1, 0, 20)]), [(0, 9), first, second]);
+        assert_eq!(withheld(&[(1, 30, 60)]), [first, (30, 39), second]);
+        // The marker is not in the window; what the producer wrote outside of transactions counts.
+        assert_eq!(withheld(&[(2, 10, 70)]), [(10, 19), first, (50, 59), second]);
+        // It began before the window.
+        assert_eq!(withheld(&[(1, -5, 20)]), [(0, 9), first, second]);
+        // Several at once, and one of a producer that wrote nothing here.
+        assert_eq!(withheld(&[(1, 0, 20), (3, 5, 90), (2, 10, 70)]), [(0, 9), (10, 19), first, (50, 59), second]);
+    }
+
+    #[test]
+    fn a_window_of_nothing_but_markers_is_withheld_as_a_whole() {
+        let window = window(vec![batch(3, 5, 0x30, 1), batch(13, 5, 0x20, 2)], &[]);
+        let offer = window.offer(Offset(3), 1, true).expect("it is in the window");
+        assert_eq!(offer.withheld, [(Offset(3), Offset(12)), (Offset(13), Offset(22))]);
+        assert_eq!(offer.batches.len(), 1, "batches are offered up to the limit, whatever is in them");
     }
 
     #[test]

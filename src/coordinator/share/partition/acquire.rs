@@ -18,8 +18,9 @@ pub struct Offer {
     /// Batches in the order of their offsets; there is no record between two of them. The first may begin before
     /// `from`.
     pub batches: Vec<OfferedBatch>,
-    /// First and last offsets of what aborted transactions wrote; empty for readers of what is uncommitted.
-    pub aborted: Vec<(Offset, Offset)>,
+    /// First and last offsets of what is no record for anybody: control records, and for those who read only what is
+    /// committed whatever aborted transactions wrote.
+    pub withheld: Vec<(Offset, Offset)>,
 }
 
 /// A producer's batch.
@@ -50,7 +51,7 @@ pub struct AcquireWish {
 
 /// Acquires what is available in `offer` and answers it, sorted, neighbours of different delivery counts apart.
 ///
-/// Offsets without a record and offsets of aborted transactions are archived, which can change the state although
+/// Offsets without a record and offsets that are withheld are archived, which can change the state although
 /// nothing was acquired. New offsets are acquired only if they go on where the window ends.
 pub fn acquire(
     state: &mut SharePartitionState,
@@ -68,7 +69,7 @@ pub fn acquire(
         wish,
         now,
         rules,
-        aborted: joined(&offer.aborted),
+        withheld: joined(&offer.withheld),
         window_start: (!state.runs().is_empty()).then(|| state.start_offset()),
         old_end: state.end_offset(),
         end: state.end_offset(),
@@ -121,7 +122,7 @@ struct Round<'a> {
     wish: &'a AcquireWish,
     now: Timestamp,
     rules: &'a Rules,
-    aborted: Vec<(Offset, Offset)>,
+    withheld: Vec<(Offset, Offset)>,
     /// Where the window begins; `None` while nothing unfinished is in it.
     window_start: Option<Offset>,
     /// Where the window ended before …
@@ -162,8 +163,8 @@ impl Round<'_> {
     }
 
     fn available(&mut self, mut run: Run, batch: &OfferedBatch) {
-        while let Some((piece, is_aborted)) = self.cut(&mut run) {
-            if is_aborted {
+        while let Some((piece, is_withheld)) = self.cut(&mut run) {
+            if is_withheld {
                 self.rewrite.put(archived(piece));
                 continue;
             }
@@ -189,18 +190,18 @@ impl Round<'_> {
         }
         let state = RecordState::Available { not_before: Timestamp(0) };
         let mut run = Run { first, last: batch.last_offset, state, delivery_count: 0 };
-        while let Some((piece, is_aborted)) = self.cut(&mut run) {
+        while let Some((piece, is_withheld)) = self.cut(&mut run) {
             let mut count = piece.offset_count();
-            if !is_aborted {
+            if !is_withheld {
                 count = self.allowed(&piece, batch);
             }
-            // While nothing in the window is unfinished, what is aborted takes no room: the start goes past it.
-            let takes_room = !is_aborted || self.window_start.is_some();
+            // While nothing in the window is unfinished, what is withheld takes no room: the start goes past it.
+            let takes_room = !is_withheld || self.window_start.is_some();
             if self.wish.mode == AcquireMode::RecordLimit && takes_room {
                 count = count.min(self.room(piece.first));
             }
             let Some(taken) = first_of(&piece, count) else { break };
-            if is_aborted {
+            if is_withheld {
                 self.rewrite.put(archived(taken));
             } else {
                 self.window_start.get_or_insert(piece.first);
@@ -219,20 +220,20 @@ impl Round<'_> {
         u64::from(self.rules.record_locks_max).saturating_sub(used)
     }
 
-    /// The next piece of a run that is aborted as a whole or not at all.
+    /// The next piece of a run that is withheld as a whole or not at all.
     fn cut(&self, run: &mut Run) -> Option<(Run, bool)> {
         if run.first > run.last {
             return None;
         }
-        let next = self.aborted.get(self.aborted.partition_point(|(_, last)| *last < run.first));
-        let (last, is_aborted) = match next {
+        let next = self.withheld.get(self.withheld.partition_point(|(_, last)| *last < run.first));
+        let (last, is_withheld) = match next {
             Some((first, last)) if *first <= run.first => ((*last).min(run.last), true),
             Some((first, _)) => (first.previous().min(run.last), false),
             None => (run.last, false),
         };
         let piece = Run { last, ..*run };
         run.first = last.plus(1);
-        Some((piece, is_aborted))
+        Some((piece, is_withheld))
     }
 
     /// How many offsets of a piece may be acquired; notes when this was all.

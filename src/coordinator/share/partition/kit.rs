@@ -43,7 +43,7 @@ pub(super) fn offer_of(from: i64, edges: &[(i64, i64)]) -> Offer {
         last_offset: Offset(*last),
         byte_size: 100,
     };
-    Offer { from: Offset(from), batches: edges.iter().map(batch).collect(), aborted: Vec::new() }
+    Offer { from: Offset(from), batches: edges.iter().map(batch).collect(), withheld: Vec::new() }
 }
 
 pub(super) fn batch(first: i64, last: i64, types: &[AcknowledgeType]) -> AcknowledgementBatch {

@@ -17,7 +17,7 @@
 //!   AVAILABLE ◄── release, lock ended: count below the limit ── ACQUIRED ◄─┐
 //!      │           (available after a rest)                       │ │ └────┘ renew
 //!      │ hole,                                                    │ │
-//!      │ aborted            gap; with a letter: reject, or        │ │
+//!      │ withheld           gap; with a letter: reject, or        │ │
 //!      └─────► ARCHIVED ◄── release or lock ended at the limit ───┘ └── accept ──► ACKNOWLEDGED
 //!
 //!   run, rules     neighbouring offsets with one fate; what the group's configuration means

@@ -36,7 +36,7 @@ pub enum RecordState {
     },
     /// Processed.
     Acknowledged,
-    /// Given up: rejected, delivered too often, aborted, or not there.
+    /// Given up: rejected, delivered too often, withheld (a marker, or aborted), or not there.
     Archived,
 }
 

@@ -167,7 +167,7 @@ impl Naive {
                 let known = self.cells.get(&offset).cloned();
                 let delivery_count = match known {
                     Some(Cell::Available { not_before, delivery_count }) => {
-                        if is_aborted(offer, offset) {
+                        if is_withheld(offer, offset) {
                             self.cells.insert(offset, Cell::Archived);
                             continue;
                         }
@@ -186,7 +186,7 @@ impl Naive {
                         }
                         has_new = true;
                         (self.end..offset).for_each(|hole| drop(self.cells.insert(hole, Cell::Archived)));
-                        if is_aborted(offer, offset) {
+                        if is_withheld(offer, offset) {
                             self.cells.insert(offset, Cell::Archived);
                             self.end = offset + 1;
                             continue;
@@ -231,8 +231,8 @@ impl Naive {
     }
 }
 
-fn is_aborted(offer: &Offer, offset: i64) -> bool {
-    offer.aborted.iter().any(|(first, last)| (first.0..=last.0).contains(&offset))
+fn is_withheld(offer: &Offer, offset: i64) -> bool {
+    offer.withheld.iter().any(|(first, last)| (first.0..=last.0).contains(&offset))
 }
 
 /// What can happen.
@@ -351,7 +351,7 @@ impl Pair {
         Offer {
             from: Offset(from),
             batches: read().map(offered).collect(),
-            aborted: aborted.map(|(first, last, _)| (Offset(*first), Offset(*last))).collect(),
+            withheld: aborted.map(|(first, last, _)| (Offset(*first), Offset(*last))).collect(),
         }
     }
 

@@ -137,7 +137,7 @@ fn a_hole_never_takes_the_window_beyond_its_limit() {
 #[test]
 fn what_was_aborted_is_cut_out() {
     let aborted = |ranges: &[(i64, i64)]| Offer {
-        aborted: ranges.iter().map(|(first, last)| (Offset(*first), Offset(*last))).collect(),
+        withheld: ranges.iter().map(|(first, last)| (Offset(*first), Offset(*last))).collect(),
         ..offer(0, 30, 10)
     };
     let wish = Fixture::wish("m1", 30);
@@ -154,12 +154,102 @@ fn what_was_aborted_is_cut_out() {
     check(&aborted(&[(0, 9)]), &[(&record_limit("m1", 5), "10-14×1")], "10 | 10-14 a×1 m1");
 }
 
+/// A read at `from` that gives batches of these first and last offsets, some of which are withheld.
+fn withholding(from: i64, edges: &[(i64, i64)], withheld: &[(i64, i64)]) -> Offer {
+    let withheld = withheld.iter().map(|(first, last)| (Offset(*first), Offset(*last))).collect();
+    Offer { withheld, ..offer_of(from, edges) }
+}
+
+#[test]
+fn a_window_of_nothing_but_markers_moves_the_start() {
+    let markers = [(0, 0), (1, 1), (2, 2)];
+    let only = withholding(0, &markers, &markers);
+    check(&only, &[(&Fixture::wish("m1", 10), "")], "3");
+    check(&only, &[(&record_limit("m1", 1), "")], "3");
+    // Read again by who did not know yet that they are dealt with.
+    check(&only, &[(&Fixture::wish("m1", 10), ""), (&Fixture::wish("m2", 10), "")], "3");
+    // They take no locks, so no limit of locks keeps the start before them.
+    let mut fixture = Fixture::new();
+    fixture.rules.record_locks_max = 1;
+    assert_eq!(fixture.acquire(&only, &record_limit("m1", 10)), "");
+    assert_eq!(fixture.sketch(), "3");
+}
+
+#[test]
+fn a_limit_of_records_does_not_count_markers() {
+    let log = withholding(0, &[(0, 4), (5, 5), (6, 9), (10, 10), (11, 12)], &[(5, 5), (10, 10)]);
+    let (four, six, nine) = (record_limit("m1", 4), record_limit("m1", 6), record_limit("m1", 9));
+    check(&log, &[(&four, "0-3×1"), (&four, "4-4×1 6-8×1")], "0 | 0-4 a×1 m1 | 5-5 gone | 6-8 a×1 m1");
+    check(&log, &[(&six, "0-4×1 6-6×1")], "0 | 0-4 a×1 m1 | 5-5 gone | 6-6 a×1 m1");
+    let whole = "0 | 0-4 a×1 m1 | 5-5 gone | 6-9 a×1 m1 | 10-10 gone | 11-12 a×1 m1";
+    check(&log, &[(&nine, "0-4×1 6-9×1"), (&nine, "11-12×1")], whole);
+    // Whole batches: as many as the limit, and on to the end of the batch.
+    check(&log, &[(&Fixture::wish("m1", 6), "0-4×1 6-9×1"), (&Fixture::wish("m1", 6), "11-12×1")], whole);
+    // A range never reaches across a marker, however large a client wants its ranges.
+    check(&log, &[(&Fixture::wish("m1", 100), "0-4×1 6-9×1 11-12×1")], whole);
+}
+
+#[test]
+fn what_is_withheld_in_the_middle_of_a_batch_splits_it() {
+    let log = withholding(0, &[(0, 9), (10, 10), (11, 14)], &[(3, 6), (10, 10)]);
+    let sketch = "0 | 0-2 a×1 m1 | 3-6 gone | 7-9 a×1 m1 | 10-10 gone | 11-14 a×1 m1";
+    check(&log, &[(&Fixture::wish("m1", 100), "0-2×1 7-9×1 11-14×1")], sketch);
+    check(&log, &[(&record_limit("m1", 5), "0-2×1 7-8×1"), (&record_limit("m1", 5), "9-9×1 11-14×1")], sketch);
+}
+
+#[test]
+fn the_start_moves_past_markers_at_the_end() {
+    let log = withholding(0, &[(0, 4), (5, 5), (6, 6)], &[(5, 5), (6, 6)]);
+    // Taken together with what lies before them …
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.acquire(&log, &record_limit("m1", 10)), "0-4×1");
+    assert_eq!(fixture.sketch(), "0 | 0-4 a×1 m1 | 5-6 gone");
+    fixture.acknowledge("m1", "0-4 accept").expect("they are its own");
+    assert_eq!(fixture.sketch(), "7");
+    // … or found later, when nothing else is left.
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.acquire(&log, &record_limit("m1", 5)), "0-4×1");
+    fixture.acknowledge("m1", "0-4 accept").expect("they are its own");
+    assert_eq!(fixture.sketch(), "5");
+    let rest = withholding(5, &[(5, 5), (6, 6)], &[(5, 5), (6, 6)]);
+    assert_eq!(fixture.acquire(&rest, &Fixture::wish("m1", 1)), "");
+    assert_eq!(fixture.sketch(), "7");
+}
+
+#[test]
+fn a_full_window_goes_on_behind_a_marker_once_there_is_room() {
+    let mut fixture = Fixture::new();
+    fixture.rules.record_locks_max = 5;
+    let log = withholding(0, &[(0, 4), (5, 5), (6, 9)], &[(5, 5)]);
+    assert_eq!(fixture.acquire(&log, &record_limit("m1", 10)), "0-4×1");
+    assert_eq!(fixture.sketch(), "0 | 0-4 a×1 m1");
+    fixture.acknowledge("m1", "0-0 accept").expect("it is its own");
+    // One place is free, and the marker is in it.
+    assert_eq!(fixture.acquire(&log, &record_limit("m1", 10)), "");
+    assert_eq!(fixture.sketch(), "1 | 1-4 a×1 m1 | 5-5 gone");
+    fixture.acknowledge("m1", "1-4 accept").expect("they are its own");
+    assert_eq!(fixture.acquire(&log, &record_limit("m1", 10)), "6-9×1");
+}
+
+#[test]
+fn what_is_withheld_never_becomes_a_letter() {
+    let mut fixture = Fixture::new();
+    fixture.rules.delivery_count_limit = 2;
+    let log = withholding(0, &[(0, 2), (3, 3), (4, 9), (10, 10)], &[(3, 3), (6, 7), (10, 10)]);
+    assert_eq!(fixture.acquire(&log, &Fixture::wish("m1", 100)), "0-2×1 4-5×1 8-9×1");
+    fixture.release("m1");
+    assert_eq!(fixture.acquire(&log, &Fixture::wish("m1", 100)), "0-2×2 4-5×2 8-9×2");
+    let letters = fixture.release("m1").letters;
+    assert_eq!(crate::coordinator::share::partition::kit::letters(&letters), "0-2×2 limit 4-5×2 limit 8-9×2 limit");
+    assert_eq!(fixture.sketch(), "11");
+}
+
 #[test]
 fn what_turns_out_to_be_aborted_is_not_delivered_again() {
     let mut fixture = Fixture::new();
     fixture.take("m1", 20, 20);
     fixture.acknowledge("m1", "0-14 release").expect("they are its own");
-    let offer = Offer { aborted: vec![(Offset(10), Offset(19))], ..offer(0, 20, 10) };
+    let offer = Offer { withheld: vec![(Offset(10), Offset(19))], ..offer(0, 20, 10) };
     assert_eq!(fixture.acquire(&offer, &Fixture::wish("m2", 100)), "0-9×2");
     assert_eq!(fixture.sketch(), "0 | 0-9 a×2 m2 | 10-14 gone | 15-19 a×1 m1");
 }
