@@ -65,7 +65,7 @@ fn concerns_share_groups(name: &str) -> bool {
 
 fn draw(rows: &[Row]) -> Table {
     let columns = [("NAME", Align::Left), ("VALUE", Align::Left), ("SOURCE", Align::Left), ("DOC", Align::Left)];
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&columns).ending_in_prose();
     for row in rows {
         table.row([row.name.clone(), row.value.clone(), row.source.to_owned(), row.doc.clone()]);
     }

@@ -468,8 +468,9 @@ async fn start_offsets_are_altered_while_nobody_is_there() {
         stored.iter().filter(|(_, state)| matches!(state, StoredPartition::Undecided)).count()
     };
     assert_eq!(undecided(&kit.stored(&group()).await), 9);
-    let refused = kit.one.alter_offsets(&group(), vec![alteration("t", &[(0, 9)])]).await;
-    assert_eq!(condition(refused), Condition::NonEmptyGroup);
+    let refused = kit.one.alter_offsets(&group(), vec![alteration("t", &[(0, 9)])]).await.unwrap_err();
+    assert_eq!(refused.condition, Condition::NonEmptyGroup);
+    assert!(refused.message.ends_with("has 1 member: stop it first."), "{refused:?}");
     assert_eq!(offsets(&kit.one, "t", &[0]).await, [(5, 0)]);
 }
 
