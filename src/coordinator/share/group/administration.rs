@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use crate::coordinator::shards::condition_of;
 use crate::coordinator::share::group::command::failure_of;
-use crate::coordinator::share::group::context::condition_of;
 use crate::coordinator::share::group::heartbeat::not_found;
 use crate::coordinator::share::group::run::vanish;
 use crate::coordinator::share::group::shard::Shard;
