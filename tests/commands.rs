@@ -342,10 +342,23 @@ fn share_groups_are_consumed_shown_moved_and_configured() {
     let no_group = dev.run(&["share", "peek", "nobody", "jobs"]);
     assert!(String::from_utf8_lossy(&no_group.stderr).contains("'nobody' does not exist"), "{no_group:?}");
     let no_topic = dev.run(&["share", "peek", "crew", "nothing"]);
-    assert!(String::from_utf8_lossy(&no_topic.stderr).contains("'nothing'"), "{no_topic:?}");
+    let told = String::from_utf8_lossy(&no_topic.stderr);
+    assert!(told.contains("'nothing'") && told.contains("topic list") && !told.contains("create"), "{told}");
     assert_eq!(dev.run(&["share", "list", "--state", "Full"]).status.code(), Some(2), "no such state");
     let plan = dev.run(&["share", "reset", "crew", "--to-earliest", "--all-topics"]);
     assert!(String::from_utf8_lossy(&plan.stderr).contains("--execute does it"), "{plan:?}");
+
+    let mut member = dev.command(&["share", "consume", "jobs", "-g", "crew"]);
+    let mut member = member.stdout(Stdio::null()).spawn().expect("the binary runs");
+    let is_in = || json(&dev.run(&["share", "describe", "crew", "--members", "--json"])).as_array().unwrap().len() == 1;
+    assert!((0..1_000).any(|_| is_in()), "it joins");
+    let plan = dev.run(&["share", "reset", "crew", "--to-earliest", "--all-topics"]);
+    assert!(plan.status.success());
+    assert!(String::from_utf8_lossy(&plan.stderr).contains("--execute refuses"), "{plan:?}");
+    let refused = dev.run(&["share", "reset", "crew", "--to-earliest", "--all-topics", "--execute"]);
+    assert_eq!(refused.status.code(), Some(1));
+    member.kill().expect("it runs");
+    member.wait().expect("it ends");
 }
 
 #[test]
@@ -367,6 +380,10 @@ fn dead_letters_go_back_once() {
     let redrive =
         |more: &[&str]| json(&dev.run(&[&["share", "redrive", "crew", "--from", "dlq.crew", "--json"], more].concat()));
     assert_eq!(redrive(&["--dry-run"])["redriven"]["jobs"].as_u64(), Some(2));
+    let nowhere = dev.run(&["share", "redrive", "crew", "--from", "dlq.crew", "--to", "nothing", "--dry-run"]);
+    assert_eq!(nowhere.status.code(), Some(1), "a dry run finds what would fail: {nowhere:?}");
+    let told = String::from_utf8_lossy(&nowhere.stderr);
+    assert!(told.contains("'nothing'") && !told.contains("create"), "{told}");
     assert_eq!(redrive(&["--max", "1"])["redriven"]["jobs"].as_u64(), Some(1));
     assert_eq!(redrive(&[])["redriven"]["jobs"].as_u64(), Some(1));
     assert_eq!(redrive(&[])["redriven"], serde_json::json!({}), "what was redriven is not redriven again");

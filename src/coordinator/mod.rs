@@ -4,4 +4,6 @@ pub mod group;
 pub mod metastore_time;
 pub mod placement;
 pub mod producer_ids;
+pub mod shards;
 pub mod share;
+pub mod upkeep;

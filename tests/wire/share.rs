@@ -120,7 +120,7 @@ fn responses_are_kafkas_bytes() {
         "0000000000000000007530020000000000000000000000000000000a02000000020000000079036e6fffffffffffffffff",
         "0004616263020000000000000005000000000000000600010000000100"
     );
-    assert_eq!(hex(&response.encode().concat()), expected);
+    assert_eq!(hex(&response.encode(2).concat()), expected);
 
     let partition = AcknowledgedPartition { partition: 2, error_code: 121, error_message: None };
     let response = ShareAcknowledgeResponse {
@@ -129,6 +129,6 @@ fn responses_are_kafkas_bytes() {
         ..ShareAcknowledgeResponse::default()
     };
     let rest = "020000000000000000000000000000000a0200000002007900ffffffffffffffff0000000100";
-    assert_eq!(hex(&response.encode(2).concat()), format!("0000000000000000007530{rest}"));
+    assert_eq!(hex(&response.clone().encode(2).concat()), format!("0000000000000000007530{rest}"));
     assert_eq!(hex(&response.encode(1).concat()), format!("00000000000000{rest}"));
 }

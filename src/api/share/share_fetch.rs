@@ -54,7 +54,7 @@ impl Handler for ShareFetch {
             error_message: Some(text(failure.message)),
             ..ShareFetchResponse::default()
         });
-        Reply::Encoded(response.encode())
+        Reply::Encoded(response.encode(context.version))
     }
 }
 

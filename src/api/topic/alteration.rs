@@ -1,10 +1,12 @@
 //! Changes of configurations: what a request's operations come to; shared by AlterConfigs and IncrementalAlterConfigs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::error::metastore_failure;
+use kafka_protocol::protocol::StrBytes;
+
+use crate::api::error::{NONE, code, metastore_failure};
 use crate::api::handler::ApiSpec;
-use crate::api::lookup::cluster_configs;
+use crate::api::lookup::{cluster_configs, text};
 use crate::api::services::Services;
 use crate::api::topic::config_rows::{broker_default, topic_rows, value_of};
 use crate::api::topic::resource::Resource;
@@ -40,6 +42,71 @@ pub struct Judge<'a> {
     pub apis: &'a [ApiSpec],
     /// The bounds of groups' configurations.
     pub share: &'a ShareSettings,
+}
+
+/// One resource of a request.
+pub trait Alteration {
+    /// Kafka's code of its kind, and its name.
+    fn named(&self) -> (i8, &str);
+
+    /// What its entries come to.
+    ///
+    /// # Errors
+    /// When an entry is not allowed.
+    fn changes(&self, resource: &Resource, judge: Judge<'_>) -> Result<Vec<ConfigChange>, Failure>;
+}
+
+/// Alters a request's resources one after another, each as a whole or not at all; with `validate_only` it only judges.
+/// Answers an error's code and sentence for each, in the request's order.
+pub async fn alter_all<A: Alteration>(
+    services: &Services,
+    apis: &[ApiSpec],
+    asked: &[A],
+    validate_only: bool,
+) -> Vec<(i16, Option<StrBytes>)> {
+    let snapshot = services.catalog.refresh().await;
+    let mut times: BTreeMap<(i8, &str), usize> = BTreeMap::new();
+    for one in asked {
+        *times.entry(one.named()).or_default() += 1;
+    }
+    let mut answers = Vec::with_capacity(asked.len());
+    for one in asked {
+        let checked = match &snapshot {
+            Err(error) => Err(metastore_failure(error)),
+            Ok(_) if times.get(&one.named()) != Some(&1) => {
+                Err(invalid_request("Each resource must appear at most once."))
+            }
+            Ok(snapshot) => check(one, services, Judge { snapshot, apis, share: &services.share }),
+        };
+        let outcome = match checked {
+            Ok((resource, changes)) if !validate_only => carry_out(services, &resource, changes).await,
+            checked => checked.map(|_| ()),
+        };
+        answers.push(match outcome {
+            // Success has no message, as Kafka's; an empty one would be shown by tools.
+            Ok(()) => (NONE, None),
+            Err(failure) => (code(failure.condition), Some(text(failure.message))),
+        });
+    }
+    // Only to save the next request the way to the metastore: failing here changes nothing.
+    let _ = services.catalog.refresh().await;
+    answers
+}
+
+fn check(
+    asked: &impl Alteration,
+    services: &Services,
+    judge: Judge<'_>,
+) -> Result<(Resource, Vec<ConfigChange>), Failure> {
+    let (kind, name) = asked.named();
+    let resource = Resource::of(kind, name, judge.snapshot, &services.membership.view())?;
+    let changes = asked.changes(&resource, judge)?;
+    Ok((resource, changes))
+}
+
+/// The failure of a request that Kafka's rules do not allow.
+pub fn invalid_request(sentence: impl Into<String>) -> Failure {
+    Failure::new(Condition::InvalidRequest, sentence)
 }
 
 /// The changes that operations on single entries come to (IncrementalAlterConfigs).
@@ -175,7 +242,7 @@ fn table(resource: &Resource) -> Option<&'static [Definition]> {
 ///
 /// # Errors
 /// When the resource is gone or the metastore can not be asked.
-pub async fn carry_out(services: &Services, resource: &Resource, changes: Vec<ConfigChange>) -> Result<(), Failure> {
+async fn carry_out(services: &Services, resource: &Resource, changes: Vec<ConfigChange>) -> Result<(), Failure> {
     let Some(stored_as) = resource.stored_as().filter(|_| !changes.is_empty()) else { return Ok(()) };
     let step = || services.metastore.alter_configs(stored_as.clone(), changes.clone());
     let settled = settle(&services.rng, TIMEOUT_MS, step).await;

@@ -7,7 +7,7 @@
 //!
 //! Versions: 1: flexible
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -17,14 +17,12 @@ use kafka_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
 
-use crate::api::error::{NONE, code, metastore_failure};
 use crate::api::handler::{ApiSpec, Handler, Reply, RequestContext};
-use crate::api::lookup::text;
 use crate::api::services::Services;
-use crate::api::topic::alteration::{Judge, Operation, carry_out, incremental};
+use crate::api::topic::alteration::{Alteration, Judge, Operation, alter_all, incremental, invalid_request};
 use crate::api::topic::resource::Resource;
-use crate::metastore::values::{CatalogSnapshot, ConfigChange};
-use crate::model::error::{Condition, Failure};
+use crate::metastore::values::ConfigChange;
+use crate::model::error::Failure;
 
 /// IncrementalAlterConfigs.
 #[derive(Debug)]
@@ -40,78 +38,45 @@ impl Handler for IncrementalAlterConfigs {
         services: Arc<Services>,
         request: IncrementalAlterConfigsRequest,
     ) -> Reply<IncrementalAlterConfigsResponse> {
-        let snapshot = services.catalog.refresh().await;
-        let mut times: BTreeMap<(i8, &str), usize> = BTreeMap::new();
-        for resource in &request.resources {
-            *times.entry((resource.resource_type, resource.resource_name.as_str())).or_default() += 1;
-        }
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for asked in &request.resources {
-            let once = times.get(&(asked.resource_type, asked.resource_name.as_str())) == Some(&1);
-            let checked = match &snapshot {
-                Ok(snapshot) => check(asked, once, snapshot, &services, &context),
-                Err(error) => Err(metastore_failure(error)),
-            };
-            let outcome = match checked {
-                Ok((resource, changes)) if !request.validate_only => carry_out(&services, &resource, changes).await,
-                checked => checked.map(|_| ()),
-            };
-            responses.push(response(asked, outcome));
-        }
-        // Only to save the next request the way to the metastore: failing here changes nothing.
-        let _ = services.catalog.refresh().await;
+        let answers = alter_all(&services, context.apis, &request.resources, request.validate_only).await;
+        let response = |(asked, (error_code, error_message)): (AlterConfigsResource, _)| {
+            AlterConfigsResourceResponse::default()
+                .with_error_code(error_code)
+                .with_error_message(error_message)
+                .with_resource_type(asked.resource_type)
+                .with_resource_name(asked.resource_name)
+        };
+        let responses = request.resources.into_iter().zip(answers).map(response).collect();
         Reply::Message(IncrementalAlterConfigsResponse::default().with_responses(responses))
     }
 }
 
-fn check(
-    asked: &AlterConfigsResource,
-    once: bool,
-    snapshot: &CatalogSnapshot,
-    services: &Services,
-    context: &RequestContext,
-) -> Result<(Resource, Vec<ConfigChange>), Failure> {
-    let invalid = |sentence: String| Failure::new(Condition::InvalidRequest, sentence);
-    if !once {
-        return Err(invalid("Each resource must appear at most once.".to_owned()));
+impl Alteration for AlterConfigsResource {
+    fn named(&self) -> (i8, &str) {
+        (self.resource_type, &self.resource_name)
     }
-    let view = services.membership.view();
-    let resource = Resource::of(asked.resource_type, &asked.resource_name, snapshot, &view)?;
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    let mut operations = Vec::with_capacity(asked.configs.len());
-    for config in &asked.configs {
-        if !names.insert(&config.name) {
-            return Err(invalid(format!("Error due to duplicate config keys : {}", config.name)));
+
+    fn changes(&self, resource: &Resource, judge: Judge<'_>) -> Result<Vec<ConfigChange>, Failure> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        let mut operations = Vec::with_capacity(self.configs.len());
+        for config in &self.configs {
+            if !names.insert(&config.name) {
+                return Err(invalid_request(format!("Error due to duplicate config keys : {}", config.name)));
+            }
+            operations.push((config.name.as_str(), operation(config)?));
         }
-        operations.push((config.name.as_str(), operation(config)?));
+        incremental(resource, judge, &operations)
     }
-    let judge = Judge { snapshot, apis: context.apis, share: &services.share };
-    let changes = incremental(&resource, judge, &operations)?;
-    Ok((resource, changes))
 }
 
 fn operation(config: &AlterableConfig) -> Result<Operation<'_>, Failure> {
-    let invalid = |sentence: String| Failure::new(Condition::InvalidRequest, sentence);
-    let value =
-        || config.value.as_deref().ok_or_else(|| invalid(format!("Null value not supported for : {}", config.name)));
+    let null = || invalid_request(format!("Null value not supported for : {}", config.name));
+    let value = || config.value.as_deref().ok_or_else(null);
     match config.config_operation {
         0 => Ok(Operation::Set(value()?)),
         1 => Ok(Operation::Delete),
         2 => Ok(Operation::Append(value()?)),
         3 => Ok(Operation::Subtract(value()?)),
-        other => Err(invalid(format!("Unknown operation type {other} for {}", config.name))),
-    }
-}
-
-fn response(asked: &AlterConfigsResource, outcome: Result<(), Failure>) -> AlterConfigsResourceResponse {
-    let response = AlterConfigsResourceResponse::default()
-        .with_resource_type(asked.resource_type)
-        .with_resource_name(asked.resource_name.clone());
-    match outcome {
-        // Success has no message, as Kafka's; an empty one would be shown by tools.
-        Ok(()) => response.with_error_code(NONE).with_error_message(None),
-        Err(failure) => {
-            response.with_error_code(code(failure.condition)).with_error_message(Some(text(failure.message)))
-        }
+        other => Err(invalid_request(format!("Unknown operation type {other} for {}", config.name))),
     }
 }

@@ -184,9 +184,9 @@ impl Cluster {
             }
         }
         let reason = ErrorCode::of(code).map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-        Err(CliError::Failed(format!(
-            "topic '{name}' can not be used: {reason}; `towpath topic create {name}` makes it"
-        )))
+        let advice =
+            if may_create { format!("topic create {name}` makes it") } else { "topic list` shows all".to_owned() };
+        Err(CliError::Failed(format!("topic '{name}' can not be used: {reason}; `towpath {advice}")))
     }
 
     async fn metadata(&self, topics: Option<&[String]>, may_create: bool) -> Result<MetadataResponse> {

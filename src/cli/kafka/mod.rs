@@ -10,6 +10,7 @@
 pub mod assignment;
 pub mod cluster;
 pub mod committed;
+pub mod configs;
 pub mod connection;
 pub mod consumer;
 pub mod group;

@@ -41,15 +41,25 @@ pub struct SharePosition {
 /// When it does not, or the cluster does not answer.
 pub async fn describe(cluster: &Cluster, group: &str) -> Result<DescribedGroup> {
     let missing = || CliError::Failed(format!("share group '{group}' does not exist; `towpath share list` shows all"));
+    find(cluster, group).await?.ok_or_else(missing)
+}
+
+/// A share group, if it exists.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn find(cluster: &Cluster, group: &str) -> Result<Option<DescribedGroup>> {
     let request = ShareGroupDescribeRequest::default().with_group_ids(vec![GroupId(text(group))]);
     let answer = cluster.coordinator(group).await?.send(1, &request).await?;
-    let described = answer.groups.into_iter().next().ok_or_else(missing)?;
-    if ErrorCode::of(described.error_code).is_some_and(|code| code.is(ResponseError::GroupIdNotFound)) {
-        return Err(missing());
-    }
+    let is_missing = |described: &DescribedGroup| {
+        ErrorCode::of(described.error_code).is_some_and(|code| code.is(ResponseError::GroupIdNotFound))
+    };
+    let Some(described) = answer.groups.into_iter().next().filter(|described| !is_missing(described)) else {
+        return Ok(None);
+    };
     let tried = format!("describing share group '{group}'");
     check(described.error_code, tried, described.error_message.as_ref())?;
-    Ok(described)
+    Ok(Some(described))
 }
 
 /// Where a group stands in all partitions that it knows.

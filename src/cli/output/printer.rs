@@ -8,6 +8,9 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::output::json;
 use crate::cli::output::table::Table;
 
+/// Where a terminal's lines end when the environment does not say; help ends them there too.
+const LINE_MAX: usize = 100;
+
 /// Where a command's results go. Logs and progress go to standard error instead.
 pub struct Printer {
     writer: Box<dyn Write + Send>,
@@ -87,12 +90,20 @@ impl Printer {
         self.writer.flush().map_err(|error| CliError::of_output(&error))
     }
 
-    /// Prints rows: as a JSON array, or as the table that `draw` makes of them.
+    /// Prints rows: as a JSON array, or as the table that `draw` makes of them. On a terminal, sentences
+    /// stand beneath their rows.
     ///
     /// # Errors
     /// When the output is closed or fails.
     pub fn listing<T: Serialize>(&mut self, rows: &[T], draw: impl FnOnce(&[T]) -> Table) -> Result<()> {
-        let text = if self.json { json::indented(&rows) } else { draw(rows).to_string() };
+        let table = || {
+            let mut table = draw(rows);
+            if self.terminal {
+                table.fit(line_max());
+            }
+            table.to_string()
+        };
+        let text = if self.json { json::indented(&rows) } else { table() };
         if !text.is_empty() {
             self.line(&text)?;
         }
@@ -117,6 +128,11 @@ impl Printer {
 pub fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+fn line_max() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    columns.unwrap_or(LINE_MAX)
 }
 
 #[cfg(test)]

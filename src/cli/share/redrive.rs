@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 
 use crate::cli::context::{ClientArgs, Context};
-use crate::cli::error::Result;
+use crate::cli::error::{CliError, Result};
 use crate::cli::kafka::cluster::Cluster;
 use crate::cli::kafka::committed::{commit_request, committed_offsets};
 use crate::cli::kafka::consumer::{FetchTuning, FetchedPartition, Fetcher, TopicPartition, positions_of};
@@ -73,6 +73,10 @@ impl Outcome {
 /// When a topic can not be read or written. What was produced before that is remembered.
 pub async fn run(context: &mut Context, args: &RedriveArgs) -> Result<()> {
     let cluster = context.connect(&args.client).await?;
+    if let Some(topic) = &args.to {
+        // Before anything is read, and for a dry run too: it says what would happen.
+        cluster.topic(topic, false).await?;
+    }
     let progress_group = format!("towpath-redrive-{}", args.group);
     let topics = [args.from.clone()];
     let clock = context.clock.as_ref();
@@ -185,7 +189,12 @@ impl Redrive<'_> {
     async fn produce(&mut self, topic: &str, records: &[&ConsumedRecord]) -> Result<()> {
         if !self.producers.contains_key(topic) {
             // A topic that is gone is not made anew by accident.
-            self.cluster.topic(topic, false).await?;
+            self.cluster.topic(topic, false).await.map_err(|error| match error {
+                CliError::Failed(reason) if self.args.to.is_none() => {
+                    CliError::Failed(format!("{reason}; --to names another topic for the records that came from it"))
+                }
+                error => error,
+            })?;
             let producer = TopicProducer::start(Arc::clone(&self.cluster), topic, Compression::None).await?;
             let partitioner = Partitioner::new(producer.partition_count(), self.turn);
             self.producers.insert(topic.to_owned(), (producer, partitioner));

@@ -10,7 +10,7 @@ use crate::cli::context::{ClientArgs, Context};
 use crate::cli::error::{CliError, Result};
 use crate::cli::kafka::consumer::{TopicPartition, positions_of};
 use crate::cli::kafka::offsets::{OffsetChoice, TimeChoice};
-use crate::cli::kafka::share_admin::{alter, positions};
+use crate::cli::kafka::share_admin::{alter, find, positions};
 use crate::cli::output::table::{Align, Table};
 
 /// Move a share group that has no members
@@ -92,9 +92,20 @@ pub async fn run(context: &mut Context, args: &ResetArgs) -> Result<()> {
     }
     context.printer.listing(&rows(&args.group, &wanted), draw)?;
     if !args.execute {
-        context.printer.note("this is a plan, nothing has moved yet; --execute does it");
+        // A group that does not exist yet has no members.
+        let described = find(&cluster, &args.group).await?;
+        context.printer.note(&plan_note(described.map_or(0, |described| described.members.len())));
     }
     Ok(())
+}
+
+/// What is to be known of a plan for a group with so many members.
+fn plan_note(members: usize) -> String {
+    let then = match members {
+        0 => "--execute does it".to_owned(),
+        count => format!("--execute refuses while the group has members (now {count}): stop them first"),
+    };
+    format!("this is a plan, nothing has moved yet; {then}")
 }
 
 fn rows(group: &str, wanted: &BTreeMap<TopicPartition, i64>) -> Vec<Row> {
@@ -184,6 +195,12 @@ mod tests {
         for wrong in ["", "2024-02-30T00:00:00", "2023-02-29T00:00:00", "2024-01-01", "2024-01-01T24:00:00", "noon"] {
             assert!(moment(wrong).unwrap_err().contains("2026-01-31T12:00:00"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_plan_that_can_not_be_carried_out_says_so() {
+        assert!(plan_note(0).ends_with("--execute does it"));
+        assert!(plan_note(2).contains("refuses") && plan_note(2).contains("(now 2)"), "{}", plan_note(2));
     }
 
     #[test]

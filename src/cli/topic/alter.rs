@@ -2,20 +2,15 @@
 
 use clap::Args;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{CreatePartitionsRequest, IncrementalAlterConfigsRequest, TopicName};
+use kafka_protocol::messages::{CreatePartitionsRequest, TopicName};
 use serde::Serialize;
 
 use crate::cli::context::{ClientArgs, Context};
 use crate::cli::error::{CliError, Result};
 use crate::cli::kafka::cluster::Cluster;
+use crate::cli::kafka::configs::{self, Configured};
 use crate::cli::kafka::protocol::{check, text};
 use crate::cli::topic::pairs::parse_pair;
-
-/// Kafka's number for "a topic" in configuration requests.
-pub const RESOURCE_TOPIC: i8 = 2;
-const SET: i8 = 0;
-const DELETE: i8 = 1;
 
 /// Change a topic's settings, or add partitions
 #[derive(Args, Clone, Debug)]
@@ -54,7 +49,7 @@ pub async fn run(context: &mut Context, args: &AlterArgs) -> Result<()> {
     }
     let cluster = context.connect(&args.client).await?;
     if settings_change {
-        alter_settings(&cluster, args).await?;
+        configs::alter(&cluster, Configured::Topic(&args.topic), &args.set, &args.unset).await?;
     }
     if let Some(count) = args.partitions {
         add_partitions(&cluster, &args.topic, count).await?;
@@ -66,27 +61,6 @@ pub async fn run(context: &mut Context, args: &AlterArgs) -> Result<()> {
         unset: &args.unset,
     };
     context.printer.object(&outcome, |outcome| format!("topic {} altered", outcome.topic))
-}
-
-async fn alter_settings(cluster: &Cluster, args: &AlterArgs) -> Result<()> {
-    let set = args.set.iter().map(|(name, value)| {
-        AlterableConfig::default().with_name(text(name)).with_config_operation(SET).with_value(Some(text(value)))
-    });
-    let unset = args
-        .unset
-        .iter()
-        .map(|name| AlterableConfig::default().with_name(text(name)).with_config_operation(DELETE).with_value(None));
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(RESOURCE_TOPIC)
-        .with_resource_name(text(&args.topic))
-        .with_configs(set.chain(unset).collect());
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let answer = cluster.send(1, &request).await?;
-    for resource in &answer.responses {
-        let tried = format!("altering topic '{}'", args.topic);
-        check(resource.error_code, tried, resource.error_message.as_ref())?;
-    }
-    Ok(())
 }
 
 async fn add_partitions(cluster: &Cluster, topic: &str, count: i32) -> Result<()> {

@@ -2,22 +2,17 @@
 
 use clap::Args;
 use kafka_protocol::messages::DescribeConfigsRequest;
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cli::context::{ClientArgs, Context};
 use crate::cli::error::Result;
 use crate::cli::kafka::cluster::Cluster;
+use crate::cli::kafka::configs::{self, Configured, SOURCE_TOPIC, source_name};
 use crate::cli::kafka::offsets::bounds;
-use crate::cli::kafka::protocol::{check, text};
 use crate::cli::output::table::{Align, Table};
 use crate::cli::output::units::grouped;
-use crate::cli::topic::alter::RESOURCE_TOPIC;
-
-/// Kafka's numbers for where a setting's value comes from.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_DEFAULT: i8 = 5;
 
 /// Show a topic's partitions, offsets and settings
 #[derive(Args, Clone, Debug)]
@@ -85,36 +80,17 @@ pub async fn run(context: &mut Context, args: &DescribeArgs) -> Result<()> {
 }
 
 async fn settings(cluster: &Cluster, topic: &str, all: bool) -> Result<Vec<Setting>> {
-    let resource = DescribeConfigsResource::default()
-        .with_resource_type(RESOURCE_TOPIC)
-        .with_resource_name(text(topic))
-        .with_configuration_keys(None);
-    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
     if !cluster.any().serves::<DescribeConfigsRequest>(4) {
         return Ok(Vec::new());
     }
-    let answer = cluster.send(4, &request).await?;
-    let mut settings = Vec::new();
-    for result in &answer.results {
-        check(result.error_code, format!("asking for settings of topic '{topic}'"), result.error_message.as_ref())?;
-        for config in &result.configs {
-            let source = match config.config_source {
-                SOURCE_TOPIC => "topic",
-                SOURCE_DEFAULT => "default",
-                _ => "broker",
-            };
-            if all || config.config_source == SOURCE_TOPIC {
-                let value = config.value.as_ref().filter(|_| !config.is_sensitive);
-                settings.push(Setting {
-                    name: config.name.as_str().to_owned(),
-                    value: value.map(|value| value.as_str().to_owned()),
-                    source,
-                });
-            }
-        }
-    }
-    settings.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(settings)
+    let mut configs = configs::describe(cluster, Configured::Topic(topic), false).await?;
+    configs.retain(|config| all || config.config_source == SOURCE_TOPIC);
+    let setting = |config: DescribeConfigsResourceResult| Setting {
+        name: config.name.to_string(),
+        value: config.value.filter(|_| !config.is_sensitive).map(|value| value.to_string()),
+        source: source_name(config.config_source),
+    };
+    Ok(configs.into_iter().map(setting).collect())
 }
 
 fn draw(description: &Description) -> String {

@@ -6,6 +6,7 @@ use crate::coordinator::group::values::{
     CommitOutcome, GroupDescription, JoinOutcome, JoinRefused, JoinRequest, LeaveOutcome, Leaving, MemberClaim,
     OTHER_KIND, OffsetCommit, OffsetDelete, SyncOutcome, SyncRequest, outside_of_join,
 };
+use crate::coordinator::shards::ShardCommand;
 use crate::model::error::Condition;
 
 /// Where an answer goes.
@@ -43,9 +44,10 @@ pub enum Command {
     Release,
 }
 
-impl Command {
-    /// Answers that it can not be done.
-    pub fn refuse(self, condition: Condition) {
+impl ShardCommand for Command {
+    const RELEASE: Self = Self::Release;
+
+    fn put_off(self, condition: Condition) {
         let of_member = outside_of_join(condition, Condition::UnknownMemberId);
         let of_group = outside_of_join(condition, Condition::GroupIdNotFound);
         match self {

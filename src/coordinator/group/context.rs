@@ -1,11 +1,9 @@
 //! What all shards of an agent share.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::base::metrics::Metrics;
@@ -16,12 +14,12 @@ use crate::coordinator::group::command::Command;
 use crate::coordinator::group::values::{GroupListing, Moment, Now, OTHER_KIND};
 use crate::coordinator::metastore_time::MetastoreTime;
 use crate::coordinator::placement::Membership;
+use crate::coordinator::shards::{self, Shards};
 use crate::metastore::cached::CatalogCache;
 use crate::metastore::error::{MetastoreError, Result};
 use crate::metastore::store::Metastore;
 use crate::metastore::values::DocumentKind;
 use crate::model::error::Condition;
-use crate::model::group::GroupId;
 
 /// What the group coordinator is built from.
 pub struct GroupParts {
@@ -49,10 +47,9 @@ impl std::fmt::Debug for GroupParts {
 pub struct Context {
     /// What the coordinator is built from.
     pub parts: GroupParts,
-    /// Starts shards.
-    pub supervisor: Supervisor,
-    /// Shards that run.
-    pub registry: Registry,
+    /// Shards that run, each with how its group is to be listed as memory has it: an initial rebalance, for one, is
+    /// not stored.
+    pub shards: Shards<Command, GroupListing>,
     /// Counters.
     pub counters: GroupCounters,
     time: MetastoreTime,
@@ -68,8 +65,10 @@ impl Context {
     /// A context whose monotonic time begins now.
     #[must_use]
     pub fn new(supervisor: Supervisor, parts: GroupParts) -> Self {
+        let gauge = parts.metrics.register("group_shards", "Groups this agent works with", Gauge::default());
+        let shards = Shards::new(supervisor, parts.membership.clone(), gauge, "group");
         let counters = GroupCounters::new(&parts.metrics);
-        Self { parts, supervisor, registry: Registry::default(), counters, time: MetastoreTime::default() }
+        Self { parts, shards, counters, time: MetastoreTime::default() }
     }
 
     /// Both times. The metastore's is reckoned from when it was last asked.
@@ -100,19 +99,11 @@ impl Context {
     pub async fn ensure_time(&self) -> Result<()> {
         self.time.ensure(&*self.parts.metastore).await
     }
-
-    /// Whether this agent is the group's home.
-    #[must_use]
-    pub fn is_home_of(&self, group_id: &GroupId) -> bool {
-        self.parts.membership.view().is_home_of(group_id.as_str())
-    }
 }
 
 /// What the coordinator counts.
 #[derive(Clone, Debug)]
 pub struct GroupCounters {
-    /// Groups with a shard.
-    pub shards: Gauge,
     /// Rebalances that ended with an assignment.
     pub rebalances: Counter,
     /// Offsets committed.
@@ -124,7 +115,6 @@ pub struct GroupCounters {
 impl GroupCounters {
     fn new(metrics: &Metrics) -> Self {
         Self {
-            shards: metrics.register("group_shards", "Groups this agent works with", Gauge::default()),
             rebalances: metrics.register(
                 "group_rebalances",
                 "Rebalances that ended in an assignment",
@@ -136,98 +126,11 @@ impl GroupCounters {
     }
 }
 
-/// Shards that run, by group.
-#[derive(Debug, Default)]
-pub struct Registry(Mutex<BTreeMap<GroupId, Entry>>);
-
-#[derive(Debug)]
-struct Entry {
-    commands: mpsc::Sender<Command>,
-    /// As memory has it: an initial rebalance, for one, is not stored.
-    listing: Option<GroupListing>,
-}
-
-impl Registry {
-    /// The way to a group's shard; `start` makes the shard when none runs.
-    pub fn shard_of(&self, group_id: &GroupId, start: impl FnOnce() -> mpsc::Sender<Command>) -> mpsc::Sender<Command> {
-        let mut entries = lock(&self.0);
-        // A closed way leads to a shard that died; another one takes its place.
-        if let Some(entry) = entries.get(group_id).filter(|entry| !entry.commands.is_closed()) {
-            return entry.commands.clone();
-        }
-        let commands = start();
-        entries.insert(group_id.clone(), Entry { commands: commands.clone(), listing: None });
-        commands
-    }
-
-    /// Forgets a shard that wants to end, unless somebody is on the way to it. Says whether it may end.
-    pub fn retire(&self, group_id: &GroupId, commands: &mpsc::Receiver<Command>) -> bool {
-        let mut entries = lock(&self.0);
-        // The registry's own sender is the last one: nobody can send while the lock is held.
-        let may_end = commands.is_empty() && commands.sender_strong_count() <= 1;
-        if may_end {
-            entries.remove(group_id);
-        }
-        may_end
-    }
-
-    /// How many shards run.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
-
-    /// Whether none runs.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Notes how a group is to be listed.
-    pub fn note(&self, listing: GroupListing) {
-        if let Some(entry) = lock(&self.0).get_mut(&listing.group_id) {
-            entry.listing = Some(listing);
-        }
-    }
-
-    /// Forgets how a group is to be listed.
-    pub fn unnote(&self, group_id: &GroupId) {
-        if let Some(entry) = lock(&self.0).get_mut(group_id) {
-            entry.listing = None;
-        }
-    }
-
-    /// Groups as memory has them.
-    #[must_use]
-    pub fn listings(&self) -> Vec<GroupListing> {
-        lock(&self.0).values().filter_map(|entry| entry.listing.clone()).collect()
-    }
-
-    /// Tells shards of groups that `is_home` denies to let go.
-    pub fn release(&self, is_home: impl Fn(&GroupId) -> bool) {
-        for (group_id, entry) in lock(&self.0).iter() {
-            if !is_home(group_id) {
-                // A shard whose queue is full is told at the next round.
-                let _ = entry.commands.try_send(Command::Release);
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock only means that a thread died between two whole changes.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What a failed step of the metastore means to a client.
 #[must_use]
 pub fn condition_of(error: &MetastoreError) -> Condition {
     match error {
         MetastoreError::Conflict { key } if key.kind == DocumentKind::ShareGroup => OTHER_KIND,
-        MetastoreError::Conflict { .. } | MetastoreError::Fenced { .. } => Condition::NotCoordinator,
-        MetastoreError::Unavailable(_) | MetastoreError::Unknown(_) | MetastoreError::Unreadable(_) => {
-            Condition::CoordinatorNotAvailable
-        }
-        MetastoreError::Tombstoned { .. } | MetastoreError::Refused { .. } => Condition::UnknownServerError,
+        error => shards::condition_of(error),
     }
 }

@@ -12,7 +12,8 @@
 //!
 //! *Failure.* When a step of the metastore conflicts, another home took over: the shard forgets the group and
 //! answers `NotCoordinator`. When it can not be reached, waiting requests are told to retry and the group is read
-//! again. *Not here:* who is home to what (`coordinator/placement`), share groups, transactions.
+//! again. *Not here:* who is home to what (`coordinator/placement`), how shards begin and end
+//! (`coordinator/shards`), share groups, transactions.
 
 pub mod classic;
 pub mod command;

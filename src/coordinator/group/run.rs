@@ -12,6 +12,7 @@ use crate::coordinator::group::command::{Command, tell};
 use crate::coordinator::group::shard::{Shard, Waiting};
 use crate::coordinator::group::store::written;
 use crate::coordinator::group::values::{Event, GroupState};
+use crate::coordinator::shards::{ShardCommand, close};
 use crate::model::error::Condition;
 
 /// Documents that may wait for the write under way; beyond this no command is taken.
@@ -25,7 +26,7 @@ impl Shard {
     /// # Errors
     /// None: what fails is answered to those who wait.
     pub async fn run(mut self) -> Result<(), TaskError> {
-        let stopped = self.context.supervisor.token(TaskKind::CoordinatorShard);
+        let stopped = self.context.shards.supervisor.token(TaskKind::CoordinatorShard);
         loop {
             let takes_commands = self.queue.len() < QUEUED_DOCUMENTS_MAX;
             let wake_at = self.wake_at();
@@ -68,10 +69,7 @@ impl Shard {
     async fn stop(&mut self) {
         let _ = self.settle().await;
         self.unload(Condition::NotCoordinator);
-        self.commands.close();
-        while let Some(command) = self.commands.recv().await {
-            command.refuse(Condition::NotCoordinator);
-        }
+        close(&mut self.commands).await;
     }
 
     /// Whether nothing is going on and nothing will, by itself.
@@ -84,9 +82,9 @@ impl Shard {
         due.map_or(self.last_used + IDLE, |due| self.context.instant_of(due))
     }
 
-    /// Leaves the registry, unless a command is on its way.
+    /// Leaves its place, unless a command is on its way.
     fn retire(&mut self) -> bool {
-        let may_end = self.context.registry.retire(&self.group_id, &self.commands);
+        let may_end = self.context.shards.retire(&self.group_id, &self.commands);
         self.last_used = Instant::now();
         may_end
     }
@@ -97,7 +95,7 @@ impl Shard {
             if condition == Condition::NotCoordinator {
                 self.unload(condition);
             }
-            return command.refuse(condition);
+            return command.put_off(condition);
         }
         match command {
             Command::Join(request, reply) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::base::task::{Supervisor, TaskKind};
 use crate::coordinator::group::command::{Command, Reply};
@@ -18,9 +18,6 @@ use crate::coordinator::group::values::{
 use crate::model::error::Condition;
 use crate::model::group::GroupId;
 use crate::model::topic::TopicIdPartition;
-
-/// Commands that may wait for one shard: enough for a burst of a large group, small enough to push back.
-const COMMANDS_MAX: usize = 1_024;
 
 /// Serves groups whose home is this agent. Cloning shares it.
 ///
@@ -155,7 +152,7 @@ impl GroupService {
             after = Some(last);
         }
         // What memory knows is newer than what was just read.
-        listings.extend(self.0.registry.listings().into_iter().map(|listing| (listing.group_id.clone(), listing)));
+        listings.extend(self.0.shards.notes().into_iter().map(|listing| (listing.group_id.clone(), listing)));
         Ok(listings.into_values().collect())
     }
 
@@ -176,24 +173,8 @@ impl GroupService {
 
     /// Hands a command to the group's shard. The place in its queue is taken at the first poll.
     async fn send(&self, group_id: &GroupId, command: Command) {
-        if group_id.as_str().contains('\0') {
-            // No document's name may hold it.
-            return command.refuse(Condition::InvalidGroupId);
-        }
-        if !self.0.is_home_of(group_id) {
-            return command.refuse(Condition::NotCoordinator);
-        }
-        let shard = self.0.registry.shard_of(group_id, || self.start_shard(group_id));
-        if let Err(mpsc::error::SendError(command)) = shard.send(command).await {
-            command.refuse(Condition::NotCoordinator);
-        }
-    }
-
-    fn start_shard(&self, group_id: &GroupId) -> mpsc::Sender<Command> {
-        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let shard = Shard::new(self.0.clone(), group_id.clone(), commands);
-        self.0.supervisor.spawn(TaskKind::CoordinatorShard, "group", shard.run());
-        sender
+        let run = |commands| Shard::new(self.0.clone(), group_id.clone(), commands).run();
+        self.0.shards.send(group_id, command, run).await;
     }
 }
 

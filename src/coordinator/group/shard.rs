@@ -121,7 +121,7 @@ impl Shard {
         debug!(group = %self.group_id, %condition, waiting = self.waiting.len(), "group unloaded");
         self.group = None;
         self.version = None;
-        self.context.registry.unnote(&self.group_id);
+        self.context.shards.note(&self.group_id, None);
         for (_, waiting) in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Join(member_id, reply) => tell(reply, Err(JoinRefused { condition, member_id })),
@@ -134,12 +134,10 @@ impl Shard {
         std::mem::take(&mut self.queue).answer(Err(condition));
     }
 
-    /// Tells the registry how the group is to be listed.
+    /// Notes how the group is to be listed.
     pub fn note(&self) {
         let Some(group) = &self.group else { return };
-        if group.state == GroupState::Dead {
-            return self.context.registry.unnote(&self.group_id);
-        }
-        self.context.registry.note(group.listing());
+        let listing = (group.state != GroupState::Dead).then(|| group.listing());
+        self.context.shards.note(&self.group_id, listing);
     }
 }

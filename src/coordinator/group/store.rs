@@ -26,7 +26,7 @@ impl Shard {
     /// # Errors
     /// When this agent is not its home, or the metastore can not be asked.
     pub async fn ensure_loaded(&mut self) -> Result<(), Condition> {
-        if !self.context.is_home_of(&self.group_id) {
+        if !self.context.shards.is_home_of(&self.group_id) {
             return Err(Condition::NotCoordinator);
         }
         if let Some(group) = &self.group {

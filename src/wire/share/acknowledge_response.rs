@@ -1,36 +1,20 @@
-//! The body of a ShareAcknowledge response, v1–2. No leader is ever named: any agent serves any partition.
+//! The body of a ShareAcknowledge response, v1–2: how long locks are is said from v2 on.
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use crate::wire::fields::{FieldReader, MalformedMessage};
 use crate::wire::pieces::Pieces;
-use crate::wire::share::acknowledgements::{put_no_leader, skip_endpoints, skip_leader};
+use crate::wire::share::response::{
+    SharePartitionAnswer, ShareResponse, ShareTopicAnswer, put_error, put_no_leader, read_error, skip_leader,
+    text_bytes,
+};
 
 /// A ShareAcknowledge response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShareAcknowledgeResponse {
-    /// How long the client is muted, in milliseconds.
-    pub throttle_time_ms: i32,
-    /// An error of the whole request.
-    pub error_code: i16,
-    /// Words on it.
-    pub error_message: Option<StrBytes>,
-    /// How long renewed records belong to the member, in milliseconds (v2+).
-    pub lock_timeout_ms: i32,
-    /// Topics in the order of the answer.
-    pub topics: Vec<AcknowledgedTopic>,
-}
+pub type ShareAcknowledgeResponse = ShareResponse<AcknowledgedPartition>;
 
 /// A topic's part of a ShareAcknowledge response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AcknowledgedTopic {
-    /// The topic.
-    pub topic_id: Uuid,
-    /// Its partitions in the order of the answer.
-    pub partitions: Vec<AcknowledgedPartition>,
-}
+pub type AcknowledgedTopic = ShareTopicAnswer<AcknowledgedPartition>;
 
 /// A partition's part of a ShareAcknowledge response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,81 +27,43 @@ pub struct AcknowledgedPartition {
     pub error_message: Option<StrBytes>,
 }
 
-impl ShareAcknowledgeResponse {
-    /// The body at `version` (1–2).
-    #[must_use]
-    pub fn encode(&self, version: i16) -> Vec<Bytes> {
-        let mut pieces = Pieces::with_capacity(256, 0, true);
-        pieces.own.put_i32(self.throttle_time_ms);
-        pieces.own.put_i16(self.error_code);
-        pieces.nullable_string(self.error_message.as_deref().map(str::as_bytes));
-        if version >= 2 {
-            pieces.own.put_i32(self.lock_timeout_ms);
-        }
-        pieces.count(self.topics.len());
-        for topic in &self.topics {
-            pieces.uuid(topic.topic_id);
-            pieces.count(topic.partitions.len());
-            for partition in &topic.partitions {
-                pieces.own.put_i32(partition.partition);
-                pieces.own.put_i16(partition.error_code);
-                pieces.nullable_string(partition.error_message.as_deref().map(str::as_bytes));
-                put_no_leader(&mut pieces);
-                pieces.no_tags();
-            }
-            pieces.no_tags();
-        }
-        // No endpoints.
-        pieces.count(0);
+impl SharePartitionAnswer for AcknowledgedPartition {
+    const LOCK_TIMEOUT_SINCE: i16 = 2;
+
+    fn own_bytes_max(&self) -> usize {
+        32 + text_bytes(self.error_message.as_ref())
+    }
+
+    fn slices(&self) -> usize {
+        0
+    }
+
+    fn put(self, pieces: &mut Pieces) {
+        pieces.own.put_i32(self.partition);
+        put_error(self.error_code, self.error_message.as_ref(), pieces);
+        put_no_leader(pieces);
         pieces.no_tags();
-        pieces.finish()
     }
 
-    /// Takes a response off the front of `body`.
-    ///
-    /// # Errors
-    /// When it is cut off or malformed.
-    pub fn read(body: &mut Bytes, version: i16) -> Result<Self, MalformedMessage> {
-        if !(1..=2).contains(&version) {
-            return Err(MalformedMessage::Version);
-        }
-        let mut fields = FieldReader::new(body);
-        let response = Self {
-            throttle_time_ms: fields.i32()?,
-            error_code: fields.i16()?,
-            error_message: fields.nullable_string()?,
-            lock_timeout_ms: if version >= 2 { fields.i32()? } else { 0 },
-            topics: fields.array(|fields| {
-                let topic = AcknowledgedTopic { topic_id: fields.uuid()?, partitions: fields.array(read_partition)? };
-                fields.tags()?;
-                Ok(topic)
-            })?,
-        };
-        skip_endpoints(&mut fields)?;
+    fn from_fields(fields: &mut FieldReader<'_>) -> Result<Self, MalformedMessage> {
+        let partition = fields.i32()?;
+        let (error_code, error_message) = read_error(fields)?;
+        skip_leader(fields)?;
         fields.tags()?;
-        Ok(response)
+        Ok(Self { partition, error_code, error_message })
     }
-}
-
-fn read_partition(fields: &mut FieldReader<'_>) -> Result<AcknowledgedPartition, MalformedMessage> {
-    let partition = AcknowledgedPartition {
-        partition: fields.i32()?,
-        error_code: fields.i16()?,
-        error_message: fields.nullable_string()?,
-    };
-    skip_leader(fields)?;
-    fields.tags()?;
-    Ok(partition)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use kafka_protocol::messages::ShareAcknowledgeResponse as Decoded;
     use kafka_protocol::protocol::Decodable;
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     fn any_response() -> impl Strategy<Value = ShareAcknowledgeResponse> {
         let text = || option::of("[a-zé]{0,9}".prop_map(StrBytes::from_string));
@@ -141,7 +87,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(response in any_response()) {
             for version in 1..=2 {
-                let mut body = Bytes::from(response.encode(version).concat());
+                let mut body = Bytes::from(response.clone().encode(version).concat());
                 let mut expected = response.clone();
                 if version < 2 {
                     expected.lock_timeout_ms = 0;
@@ -153,7 +99,7 @@ mod tests {
 
         #[test]
         fn the_generated_codec_reads_the_same(response in any_response()) {
-            let mut body = Bytes::from(response.encode(1).concat());
+            let mut body = Bytes::from(response.clone().encode(1).concat());
             let decoded = Decoded::decode(&mut body, 1).unwrap();
             prop_assert!(body.is_empty());
             prop_assert_eq!(decoded.throttle_time_ms, response.throttle_time_ms);

@@ -76,29 +76,3 @@ pub(crate) fn put_topics(topics: &[ShareTopic], pieces: &mut Pieces) {
         pieces.no_tags();
     }
 }
-
-/// Writes "no leader is named" and nothing more: any agent serves any partition.
-pub(crate) fn put_no_leader(pieces: &mut Pieces) {
-    pieces.own.put_i32(-1);
-    pieces.own.put_i32(-1);
-    pieces.no_tags();
-}
-
-/// Reads a leader and passes it over: our own client asks any agent.
-pub(crate) fn skip_leader(fields: &mut FieldReader<'_>) -> Result<(), MalformedMessage> {
-    fields.i32()?;
-    fields.i32()?;
-    fields.tags()
-}
-
-/// Reads nodes' endpoints and passes them over.
-pub(crate) fn skip_endpoints(fields: &mut FieldReader<'_>) -> Result<(), MalformedMessage> {
-    fields.array(|fields| {
-        fields.i32()?;
-        fields.string()?;
-        fields.i32()?;
-        fields.nullable_string()?;
-        fields.tags()
-    })?;
-    Ok(())
-}

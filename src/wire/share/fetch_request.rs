@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::wire::fields::{FieldReader, MalformedMessage};
 use crate::wire::message::{Exchange, ReadRequest};
-use crate::wire::pieces::Pieces;
 use crate::wire::share::acknowledgements::{ShareTopic, put_topics, read_topics};
 use crate::wire::share::fetch_response::ShareFetchResponse;
+use crate::wire::share::request::{begin, check_renewal, finish, read_request};
 
 /// A ShareFetch request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,27 +68,24 @@ impl Default for ShareFetchRequest {
     }
 }
 
-impl ShareFetchRequest {
-    fn from_fields(fields: &mut FieldReader<'_>, version: i16) -> Result<Self, MalformedMessage> {
-        if !(<Self as Exchange>::MIN..=<Self as Exchange>::MAX).contains(&version) {
-            return Err(MalformedMessage::Version);
-        }
-        let request = Self {
-            group_id: fields.nullable_string()?,
-            member_id: fields.nullable_string()?,
-            session_epoch: fields.i32()?,
-            wait_max_ms: fields.i32()?,
-            bytes_min: fields.i32()?,
-            bytes_max: fields.i32()?,
-            records_max: fields.i32()?,
-            batch_size: fields.i32()?,
-            acquire_mode: if version >= 2 { fields.i8()? } else { 0 },
-            is_renew: version >= 2 && fields.bool()?,
-            topics: read_topics(fields)?,
-            forgotten: fields.array(read_forgotten)?,
-        };
-        fields.tags()?;
-        Ok(request)
+impl ReadRequest for ShareFetchRequest {
+    fn read(body: &mut Bytes, version: i16) -> Result<Self, String> {
+        read_request(body, version, |fields| {
+            Ok(Self {
+                group_id: fields.nullable_string()?,
+                member_id: fields.nullable_string()?,
+                session_epoch: fields.i32()?,
+                wait_max_ms: fields.i32()?,
+                bytes_min: fields.i32()?,
+                bytes_max: fields.i32()?,
+                records_max: fields.i32()?,
+                batch_size: fields.i32()?,
+                acquire_mode: if version >= 2 { fields.i8()? } else { 0 },
+                is_renew: version >= 2 && fields.bool()?,
+                topics: read_topics(fields)?,
+                forgotten: fields.array(read_forgotten)?,
+            })
+        })
     }
 }
 
@@ -98,12 +95,6 @@ fn read_forgotten(fields: &mut FieldReader<'_>) -> Result<ForgottenTopic, Malfor
     Ok(topic)
 }
 
-impl ReadRequest for ShareFetchRequest {
-    fn read(body: &mut Bytes, version: i16) -> Result<Self, String> {
-        Self::from_fields(&mut FieldReader::new(body), version).map_err(|error| error.to_string())
-    }
-}
-
 impl Exchange for ShareFetchRequest {
     const KEY: i16 = 78;
     const MIN: i16 = 1;
@@ -111,18 +102,11 @@ impl Exchange for ShareFetchRequest {
     type Response = ShareFetchResponse;
 
     fn put(&self, version: i16, frame: &mut BytesMut) -> Result<(), String> {
-        if version < 2 && self.is_renew {
-            return Err("records are renewed from version 2 on".to_owned());
-        }
-        let mut pieces = Pieces::with_capacity(256, 0, true);
-        for text in [&self.group_id, &self.member_id] {
-            pieces.nullable_string(text.as_deref().map(str::as_bytes));
-        }
-        for number in [self.session_epoch, self.wait_max_ms, self.bytes_min, self.bytes_max] {
+        check_renewal(self.is_renew, version)?;
+        let mut pieces = begin(self.group_id.as_ref(), self.member_id.as_ref(), self.session_epoch);
+        for number in [self.wait_max_ms, self.bytes_min, self.bytes_max, self.records_max, self.batch_size] {
             pieces.own.put_i32(number);
         }
-        pieces.own.put_i32(self.records_max);
-        pieces.own.put_i32(self.batch_size);
         if version >= 2 {
             pieces.own.put_i8(self.acquire_mode);
             pieces.own.put_u8(u8::from(self.is_renew));
@@ -135,8 +119,7 @@ impl Exchange for ShareFetchRequest {
             topic.partitions.iter().for_each(|partition| pieces.own.put_i32(*partition));
             pieces.no_tags();
         }
-        pieces.no_tags();
-        pieces.finish().iter().for_each(|piece| frame.put_slice(piece));
+        finish(pieces, frame);
         Ok(())
     }
 

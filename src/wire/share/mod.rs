@@ -1,7 +1,7 @@
 //! Our own codecs for share groups (KIP-932): what the generated codec does not know yet, or copies.
 //!
 //! ```text
-//! acknowledgements            what ShareFetch and ShareAcknowledge say alike: topics, partitions, ranges
+//! acknowledgements, request, response        what ShareFetch and ShareAcknowledge say alike
 //! fetch_request, fetch_response              ShareFetch, v1–2; records leave as slices
 //! acknowledge_request, acknowledge_response  ShareAcknowledge, v1–2
 //! offsets_request, offsets_response          DescribeShareGroupOffsets, v0–1
@@ -17,3 +17,5 @@ pub mod fetch_request;
 pub mod fetch_response;
 pub mod offsets_request;
 pub mod offsets_response;
+pub mod request;
+pub mod response;

@@ -192,16 +192,16 @@ async fn a_silent_member_is_removed_by_itself() {
 async fn a_deserted_group_leaves_memory_and_comes_back() {
     let kit = Kit::new().await;
     kit.commit(&kit.one, &nobody(), 0, 1).await.unwrap();
-    assert_eq!(kit.one.groups.0.registry.len(), 1);
+    assert_eq!(kit.one.groups.0.shards.len(), 1);
     pass(61_000).await;
-    assert_eq!(kit.one.groups.0.registry.len(), 0);
+    assert_eq!(kit.one.groups.0.shards.len(), 0);
     assert_eq!(kit.fetch(&kit.one, 0).await, Ok(Some(1)));
     let member_id = alone(&kit.one).await;
     for _ in 0..20 {
         pass(9_000).await;
         kit.one.groups.heartbeat(claim(&member_id, 1)).await.unwrap();
     }
-    assert_eq!(kit.one.groups.0.registry.len(), 1);
+    assert_eq!(kit.one.groups.0.shards.len(), 1);
 }
 
 // ---------------------------------------------------------------- faults

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use crate::coordinator::shards::condition_of;
 use crate::coordinator::share::group::command::failure_of;
-use crate::coordinator::share::group::context::condition_of;
 use crate::coordinator::share::group::heartbeat::not_found;
 use crate::coordinator::share::group::run::vanish;
 use crate::coordinator::share::group::shard::Shard;
@@ -129,7 +129,9 @@ impl Shard {
         match self.loaded()?.members.len() {
             0 => Ok(()),
             count => {
-                let message = format!("Group {} has {count} members: stop them first.", self.group_id);
+                let members =
+                    if count == 1 { "1 member: stop it".to_owned() } else { format!("{count} members: stop them") };
+                let message = format!("Group {} has {members} first.", self.group_id);
                 Err(Failure::new(Condition::NonEmptyGroup, message))
             }
         }

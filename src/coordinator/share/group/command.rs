@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::coordinator::shards::ShardCommand;
 use crate::coordinator::share::values::{
     AlterTopicOffsets, AlteredTopicOffsets, DeletedTopicOffsets, ShareGroupDescription, ShareHeartbeat,
     ShareHeartbeatAnswer,
@@ -48,9 +49,12 @@ impl Command {
             Self::Tidy | Self::Release => {}
         }
     }
+}
 
-    /// Answers that this agent can not do it, or not now.
-    pub fn put_off(self, condition: Condition) {
+impl ShardCommand for Command {
+    const RELEASE: Self = Self::Release;
+
+    fn put_off(self, condition: Condition) {
         self.refuse(failure_of(condition));
     }
 }

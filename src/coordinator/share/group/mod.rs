@@ -14,8 +14,9 @@
 //! restart is no rebalance.
 //!
 //! *Failure.* When a step of the metastore conflicts, another home took over: the shard forgets the group and answers
-//! `NotCoordinator`. When its answer is lost, the document tells. *Not here:* what is delivered to whom
-//! (`share/delivery`), what a share partition's state means (`share/partition`).
+//! `NotCoordinator`. When its answer is lost, the document tells. *Not here:* how shards begin and end
+//! (`coordinator/shards`), what is delivered to whom (`share/delivery`), what a share partition's state means
+//! (`share/partition`).
 
 pub mod administration;
 pub mod assign;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::coordinator::shards::condition_of;
 use crate::coordinator::share::group::command::failure_of;
-use crate::coordinator::share::group::context::{ShareGroupParts, condition_of};
+use crate::coordinator::share::group::context::ShareGroupParts;
 use crate::coordinator::share::partition::document::{
     StoredPartition, decode, name_prefix, partition_key, partition_of,
 };

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 use crate::base::task::{TaskError, TaskKind};
+use crate::coordinator::shards::close;
 use crate::coordinator::share::group::command::{Command, Reply, tell};
 use crate::coordinator::share::group::decide::{Effects, Event, Initialised, Surroundings, decide};
 use crate::coordinator::share::group::heartbeat::not_found;
@@ -35,7 +36,7 @@ impl Shard {
     /// # Errors
     /// None: what fails is answered to those who wait.
     pub async fn run(mut self) -> Result<(), TaskError> {
-        let stopped = self.context.supervisor.token(TaskKind::CoordinatorShard);
+        let stopped = self.context.shards.supervisor.token(TaskKind::CoordinatorShard);
         let mut batch = Vec::new();
         loop {
             let wake_at = self.wake_at();
@@ -70,10 +71,7 @@ impl Shard {
     /// Sends everyone away.
     async fn stop(&mut self) {
         self.unload();
-        self.commands.close();
-        while let Some(command) = self.commands.recv().await {
-            command.put_off(Condition::NotCoordinator);
-        }
+        close(&mut self.commands).await;
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
@@ -86,9 +84,9 @@ impl Shard {
         self.next_deadline().unwrap_or(self.last_used + IDLE)
     }
 
-    /// Leaves the registry, unless a command is on its way.
+    /// Leaves its place, unless a command is on its way.
     fn retire(&mut self) -> bool {
-        let may_end = self.context.registry.retire(&self.group_id, &self.commands);
+        let may_end = self.context.shards.retire(&self.group_id, &self.commands);
         self.last_used = Instant::now();
         may_end
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::base::task::{Supervisor, TaskKind};
+use crate::coordinator::shards::condition_of;
 use crate::coordinator::share::group::command::{Command, Reply, failure_of};
-use crate::coordinator::share::group::context::{Context, ShareGroupParts, condition_of};
+use crate::coordinator::share::group::context::{Context, ShareGroupParts};
 use crate::coordinator::share::group::heartbeat::check;
 use crate::coordinator::share::group::progress;
 use crate::coordinator::share::group::shard::Shard;
@@ -19,9 +20,6 @@ use crate::coordinator::share::values::{
 use crate::model::error::{Condition, Failure};
 use crate::model::group::GroupId;
 use crate::model::topic::TopicName;
-
-/// Commands that may wait for one shard: enough for a burst of a large group, small enough to push back.
-const COMMANDS_MAX: usize = 1_024;
 
 /// Serves share groups whose home is this agent. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -124,11 +122,10 @@ impl ShareGroups {
 
     /// Whether this agent may answer for the group.
     fn admit(&self, group_id: &GroupId) -> Result<(), Failure> {
-        if group_id.as_str().is_empty() || group_id.as_str().contains('\0') {
-            // No document's name may hold a zero.
+        if group_id.as_str().is_empty() {
             return Err(failure_of(Condition::InvalidGroupId));
         }
-        if self.0.is_home_of(group_id) { Ok(()) } else { Err(failure_of(Condition::NotCoordinator)) }
+        self.0.shards.admit(group_id).map_err(failure_of)
     }
 
     /// Hands a command to the group's shard and waits.
@@ -144,17 +141,8 @@ impl ShareGroups {
         if let Err(failure) = self.admit(group_id) {
             return command.refuse(failure);
         }
-        let shard = self.0.registry.shard_of(group_id, || self.start_shard(group_id));
-        if let Err(mpsc::error::SendError(command)) = shard.send(command).await {
-            command.put_off(Condition::NotCoordinator);
-        }
-    }
-
-    fn start_shard(&self, group_id: &GroupId) -> mpsc::Sender<Command> {
-        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let shard = Shard::new(self.0.clone(), group_id.clone(), commands);
-        self.0.supervisor.spawn(TaskKind::CoordinatorShard, "share group", shard.run());
-        sender
+        let run = |commands| Shard::new(self.0.clone(), group_id.clone(), commands).run();
+        self.0.shards.send(group_id, command, run).await;
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use crate::base::backoff::Backoff;
+use crate::coordinator::shards::condition_of;
 use crate::coordinator::share::group::command::failure_of;
-use crate::coordinator::share::group::context::condition_of;
 use crate::coordinator::share::group::document;
 use crate::coordinator::share::group::heartbeat::not_a_share_group;
 use crate::coordinator::share::group::shard::Shard;
@@ -33,7 +33,7 @@ impl Shard {
     /// # Errors
     /// When this agent is not its home, the id belongs to a classic group, or the metastore can not be asked.
     pub async fn ensure_loaded(&mut self) -> Result<(), Failure> {
-        if !self.context.is_home_of(&self.group_id) {
+        if !self.context.shards.is_home_of(&self.group_id) {
             self.unload();
             return Err(failure_of(Condition::NotCoordinator));
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use bytes::Bytes;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::base::task::{TaskError, TaskKind};
@@ -11,14 +12,11 @@ use crate::coordinator::share::group::command::Command;
 use crate::coordinator::share::group::context::Context;
 use crate::coordinator::share::group::document;
 use crate::coordinator::share::group::state::ShareGroup;
+use crate::coordinator::upkeep::{self, StoredGroups, every};
 use crate::metastore::error::Result;
-use crate::metastore::values::{Document, DocumentKind};
+use crate::metastore::values::DocumentKind;
 use crate::model::group::GroupId;
 
-/// How many group documents one page of a listing holds: those of large groups may hold hundreds of kilobytes.
-const PAGE_GROUPS_MAX: u32 = 100;
-/// How often the membership is looked at. Nothing waits for it: a group that moved is refused at once.
-const HOMES_INTERVAL: Duration = Duration::from_millis(250);
 /// How often stored groups are looked through: what is found then is only in the way, nobody waits for it.
 const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -27,17 +25,8 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 /// # Errors
 /// None.
 pub async fn watch_homes(context: Arc<Context>) -> std::result::Result<(), TaskError> {
-    let stopped = context.supervisor.token(TaskKind::CoordinatorShard);
-    loop {
-        tokio::select! {
-            biased;
-            () = stopped.cancelled() => return Ok(()),
-            () = sleep(HOMES_INTERVAL) => {}
-        }
-        let view = context.parts.membership.view();
-        context.registry.release(|group_id| view.is_home_of(group_id.as_str()));
-        context.counters.shards.set(i64::try_from(context.registry.len()).unwrap_or(i64::MAX));
-    }
+    // Nothing waits for it: a group that moved is refused at once.
+    context.shards.watch_homes(|view, group_id| view.is_home_of(group_id.as_str())).await
 }
 
 /// Goes through this agent's groups now and then, as long as the agent runs: share partitions of deleted topics go, and
@@ -49,23 +38,12 @@ pub async fn tidy_groups(
     context: Arc<Context>,
     send: impl AsyncFn(GroupId, Command),
 ) -> std::result::Result<(), TaskError> {
-    let stopped = context.supervisor.token(TaskKind::Upkeep);
-    loop {
-        tokio::select! {
-            biased;
-            () = stopped.cancelled() => return Ok(()),
-            () = sleep(TIDY_INTERVAL) => {}
+    let round = || async {
+        if let Err(error) = tidy_round(&context, &send).await {
+            warn!(%error, "tidying of share groups put off");
         }
-        tokio::select! {
-            biased;
-            () = stopped.cancelled() => return Ok(()),
-            outcome = tidy_round(&context, &send) => {
-                if let Err(error) = outcome {
-                    warn!(%error, "tidying of share groups put off");
-                }
-            }
-        }
-    }
+    };
+    every(&context.shards.supervisor, TaskKind::Upkeep, TIDY_INTERVAL, round).await
 }
 
 /// Looks through the stored groups without loading them, and has their shards do what is to be done.
@@ -86,32 +64,12 @@ async fn tidy_round(context: &Context, send: &impl AsyncFn(GroupId, Command)) ->
     }
 }
 
-/// Some stored groups whose home is this agent.
-#[derive(Debug)]
-pub struct StoredGroups {
-    /// The groups, as they are stored.
-    pub groups: Vec<ShareGroup>,
-    /// Go on after this one; `None` at the end.
-    pub last: Option<Arc<str>>,
-}
-
-/// The stored groups whose home is this agent, from after a name on.
+/// Stored groups whose home is this agent, from after a name on.
 ///
 /// # Errors
 /// When the metastore can not be asked.
-pub async fn stored_groups(context: &Context, after: Option<Arc<str>>) -> Result<StoredGroups> {
-    let metastore = &context.parts.metastore;
-    let page = metastore.list_documents(DocumentKind::ShareGroup, "", after, PAGE_GROUPS_MAX).await?;
-    let is_last = page.len() < usize::try_from(PAGE_GROUPS_MAX).unwrap_or(usize::MAX);
-    let last = page.last().filter(|_| !is_last).map(|document| document.key.name.clone());
-    Ok(StoredGroups { groups: page.into_iter().filter_map(|document| own_group(context, document)).collect(), last })
-}
-
-fn own_group(context: &Context, document: Document) -> Option<ShareGroup> {
-    let group_id = GroupId(document.key.name);
-    if !context.is_home_of(&group_id) {
-        return None;
-    }
-    let group = document::decode(&group_id, &document.body, Instant::now());
-    group.inspect_err(|unreadable| warn!(group = %group_id, %unreadable, "share group left out")).ok()
+pub async fn stored_groups(context: &Context, after: Option<Arc<str>>) -> Result<StoredGroups<ShareGroup>> {
+    let is_home = |group_id: &GroupId| context.shards.is_home_of(group_id);
+    let decode = |group_id: &GroupId, body: Bytes| document::decode(group_id, &body, Instant::now());
+    upkeep::stored_groups(&*context.parts.metastore, DocumentKind::ShareGroup, after, is_home, decode).await
 }

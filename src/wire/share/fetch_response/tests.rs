@@ -5,6 +5,7 @@ use kafka_protocol::protocol::Decodable;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 fn any_text() -> impl Strategy<Value = Option<StrBytes>> {
     option::of("[a-zé]{0,9}".prop_map(StrBytes::from_string))
@@ -88,7 +89,7 @@ proptest! {
     #[test]
     fn what_is_written_is_read(response in any_response()) {
         for version in 1..=2 {
-            let mut body = Bytes::from(response.clone().encode().concat());
+            let mut body = Bytes::from(response.clone().encode(version).concat());
             prop_assert_eq!(ShareFetchResponse::read(&mut body, version), Ok(expected(response.clone())));
             prop_assert!(body.is_empty());
         }
@@ -96,7 +97,7 @@ proptest! {
 
     #[test]
     fn the_generated_codec_reads_the_same(response in any_response()) {
-        let mut body = Bytes::from(response.clone().encode().concat());
+        let mut body = Bytes::from(response.clone().encode(1).concat());
         let decoded = Decoded::decode(&mut body, 1).unwrap();
         prop_assert!(body.is_empty() && decoded.node_endpoints.is_empty());
         let read = ShareFetchResponse {
@@ -121,7 +122,7 @@ proptest! {
             .map(|slice| slice.as_ptr())
             .collect();
         let own_bytes_max = response.own_bytes_max();
-        let slices = response.encode();
+        let slices = response.encode(2);
         let (records, own): (Vec<_>, Vec<_>) = slices.iter().partition(|slice| before.contains(&slice.as_ptr()));
         prop_assert_eq!(records.len(), before.len());
         prop_assert!(own.iter().map(|slice| slice.len()).sum::<usize>() <= own_bytes_max);
@@ -139,7 +140,7 @@ proptest! {
 fn no_records_are_a_length_of_zero_and_never_null() {
     let partition = ShareFetchedPartition { partition: 1, ..ShareFetchedPartition::default() };
     let topic = ShareFetchedTopic { topic_id: Uuid::nil(), partitions: vec![partition] };
-    let body = ShareFetchResponse { topics: vec![topic], ..ShareFetchResponse::default() }.encode().concat();
+    let body = ShareFetchResponse { topics: vec![topic], ..ShareFetchResponse::default() }.encode(2).concat();
     let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     expected.extend([0; 16]);
     expected.extend([2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
