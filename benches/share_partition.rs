@@ -39,7 +39,7 @@ fn wish(member: i64, records_max: u32) -> AcquireWish {
 
 fn offer(from: Offset, offsets: i64) -> Offer {
     let batch = OfferedBatch { base_offset: from, last_offset: from.plus(offsets - 1), byte_size: 1_000 };
-    Offer { from, batches: vec![batch], aborted: Vec::new() }
+    Offer { from, batches: vec![batch], withheld: Vec::new() }
 }
 
 fn all(first: Offset, last: Offset) -> AcknowledgementBatch {
