@@ -19,13 +19,12 @@ struct Migration {
 }
 
 /// All steps, numbered from 1. A step that was released is never changed.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { name: "tables", sql: include_str!("migrations/0001_tables.sql"), needs: 5 },
     Migration { name: "append", sql: include_str!("migrations/0002_append.sql"), needs: 5 },
     Migration { name: "read", sql: include_str!("migrations/0003_read.sql"), needs: 5 },
     Migration { name: "catalog", sql: include_str!("migrations/0004_catalog.sql"), needs: 5 },
     Migration { name: "upkeep", sql: include_str!("migrations/0005_upkeep.sql"), needs: 5 },
-    Migration { name: "first sequence", sql: include_str!("migrations/0006_first_sequence.sql"), needs: 5 },
 ];
 
 /// Brings the schema up to what this version knows. Agents that start at once do it one after another.

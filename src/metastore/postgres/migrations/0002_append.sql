@@ -130,7 +130,8 @@ $$;
 --
 -- The agent sends what follows if every batch is accepted; this function only has to find out whether that is
 -- so. If not (outcome 5) nothing was written, and the agent decides batch by batch within a transaction of its
--- own and calls again with p_decided.
+-- own and calls again with p_decided. A producer that the partition does not know and that does not begin with
+-- sequence 0 is undecided too: whether it may begin there is for the agent to say.
 --
 -- outcome: 0 done · 1 fenced · 2 tombstoned · 3 a document (conflict) · 4 committed before, the receipt tells ·
 -- 5 undecided · 6 committed before, the receipt is gone
@@ -199,9 +200,10 @@ BEGIN
     IF NOT p_decided AND EXISTS (
         SELECT 1
           FROM unnest(c_range, c_producer, c_first_epoch, c_first_sequence) c(range, producer, epoch, sequence)
-          JOIN producers s ON s.partition_id = ids[c.range] AND s.producer_id = c.producer
-         WHERE NOT ((c.epoch = s.producer_epoch AND c.sequence = s.next_sequence)
-                 OR (c.epoch > s.producer_epoch AND c.sequence = 0))
+          LEFT JOIN producers s ON s.partition_id = ids[c.range] AND s.producer_id = c.producer
+         WHERE CASE WHEN s.producer_id IS NULL THEN c.sequence <> 0
+                    ELSE NOT ((c.epoch = s.producer_epoch AND c.sequence = s.next_sequence)
+                           OR (c.epoch > s.producer_epoch AND c.sequence = 0)) END
     ) THEN
         outcome := 5;
         RETURN;
