@@ -58,10 +58,17 @@ impl Look<'_> {
             StoredPartition::Decided(state) => {
                 !self.has_lapsed(state)
                     && state.next_change(self.now).is_none_or(|change| change > until)
-                    && state.next_fetch_offset(self.now, &self.rules.rules).is_some()
+                    && !self.lacks_room(state, partition)
             }
             StoredPartition::Undecided => false,
         })
+    }
+
+    /// Whether there are records that nobody can have because the window is full.
+    fn lacks_room(&self, state: &SharePartitionState, partition: TopicIdPartition) -> bool {
+        let bounds = self.context.parts.tail.bounds(partition);
+        state.next_fetch_offset(self.now, &self.rules.rules).is_none()
+            && bounds.is_none_or(|bounds| bounds.high_watermark > state.end_offset())
     }
 
     /// From where on a partition's records would be read that are most likely not in memory.

@@ -108,6 +108,30 @@ async fn what_others_wait_for_or_what_ends_soon_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_window_waits_for_nobody_unless_records_wait_for_room() {
+    let kit = Kit::new().await;
+    kit.configure("share.partition.max.record.locks", "100").await;
+    kit.produce_batch(0, 100).await;
+    assert_eq!(kit.one.take(kit.fetch("a", &[0, 1])).await, ["0-99×1", ""]);
+    for (produced, first, stored_at_once) in [(0, 50, false), (50, 60, true)] {
+        if produced > 0 {
+            kit.produce_batch(0, produced).await;
+        }
+        // Another partition is waited for: this one's records are none of its business.
+        let accepts = ShareFetchRequest {
+            acknowledgements: vec![kit.said(0, first, first + 9, Accept)],
+            ..waiting(kit.fetch("a", &[1]), 5_000)
+        };
+        let delivery = kit.one.delivery.clone();
+        kit.writes();
+        meanwhile(async move { delivery.fetch(accepts).await });
+        pass(50).await;
+        assert_eq!(!kit.writes().is_empty(), stored_at_once, "{produced} more records");
+        pass(100).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fetch_that_finds_nothing_writes_nothing() {
     let kit = Kit::new().await;
     assert_eq!(kit.one.take(kit.fetch("a", &[0, 1])).await, ["", ""]);
