@@ -9,8 +9,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Who compares two runs moment by moment has the process for itself: beside other runs on a busy machine one
-/// comparison of share groups has failed, which alone never has. What of the process reaches a run is not known yet.
+/// Who compares two runs moment by moment has the process for itself. Once the wall clock reached a run, through a cache
+/// whose upkeep woke tasks, and only a loaded machine showed it; such a thing shall fail here for its own sake alone.
 static PROCESS: RwLock<()> = RwLock::new(());
 
 /// Held by tests that do not mind others.
