@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use towpath::base::rng::Rng;
 use towpath::model::producer::ProducerId;
 
@@ -84,18 +85,7 @@ pub(crate) fn run(seed: u64, plan: Plan) -> Outcome {
         let (watched, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         clients.push(tokio::spawn(SimObserver { world: watched, rng: own }.run()));
         let own = Rng::from_seed(rng.next_u64());
-        let trouble = plan.faults.then(|| tokio::spawn(nemesis(Arc::clone(&world), own)));
-        tokio::time::sleep(plan.span).await;
-        world.stop_clients();
-        if let Some(trouble) = trouble {
-            trouble.await.expect("the nemesis does not panic");
-        }
-        heal_all(&world).await;
-        // After the faults everything must go through, soon: a client that can not finish is a finding.
-        for client in clients {
-            let finished = tokio::time::timeout(Duration::from_secs(120), client).await;
-            finished.expect("clients finish once the faults are over").expect("clients do not panic");
-        }
+        ride_out(&world, &plan, own, clients).await;
         let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         SimConsumer { world: reader, number: u32::MAX, rng: own }.read_to_end().await;
         for group in 0..plan.groups {
@@ -131,6 +121,22 @@ fn anomalies(seed: u64) -> (BTreeSet<Anomaly>, Acked) {
     let records = count(|operation| matches!(operation, Operation::Send { outcome: SendOutcome::Acked(_), .. }));
     let offsets = count(|operation| matches!(operation, Operation::Committed { offset: 0.., .. }));
     (check(&outcome.history), Acked { records, offsets })
+}
+
+/// Lets the clients work among the plan's faults for as long as it says, then heals everything and waits for them.
+pub(crate) async fn ride_out(world: &Arc<World>, plan: &Plan, rng: Rng, clients: Vec<JoinHandle<()>>) {
+    let trouble = plan.faults.then(|| tokio::spawn(nemesis(Arc::clone(world), rng)));
+    tokio::time::sleep(plan.span).await;
+    world.stop_clients();
+    if let Some(trouble) = trouble {
+        trouble.await.expect("the nemesis does not panic");
+    }
+    heal_all(world).await;
+    // After the faults everything must go through, soon: a client that can not finish is a finding.
+    for client in clients {
+        let finished = tokio::time::timeout(Duration::from_secs(120), client).await;
+        finished.expect("clients finish once the faults are over").expect("clients do not panic");
+    }
 }
 
 #[test]

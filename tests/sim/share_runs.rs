@@ -15,10 +15,9 @@ use towpath::record::batch::Batches;
 use crate::checker;
 use crate::clients::{SimConsumer, SimProducer, partition};
 use crate::committed::SimCommittedConsumer;
-use crate::faults::{heal_all, nemesis};
 use crate::history::{History, Operation, Partition, Verdict};
 use crate::mutants::Mutant;
-use crate::runs::{Outcome, Plan, number_from};
+use crate::runs::{Outcome, Plan, number_from, ride_out};
 use crate::share_checker::{ShareAnomaly, ShareRules, check};
 use crate::sharing::SimSharer;
 use crate::trace;
@@ -89,17 +88,7 @@ fn run(seed: u64, plan: SharePlan) -> Outcome {
         let (reader, own) = (Arc::clone(&world), Rng::from_seed(rng.next_u64()));
         clients.push(tokio::spawn(SimCommittedConsumer { world: reader, rng: own }.run()));
         let own = Rng::from_seed(rng.next_u64());
-        let trouble = plan.log.faults.then(|| tokio::spawn(nemesis(Arc::clone(&world), own)));
-        tokio::time::sleep(plan.log.span).await;
-        world.stop_clients();
-        if let Some(trouble) = trouble {
-            trouble.await.expect("the nemesis does not panic");
-        }
-        heal_all(&world).await;
-        for client in clients {
-            let finished = tokio::time::timeout(Duration::from_secs(120), client).await;
-            finished.expect("clients finish once the faults are over").expect("clients do not panic");
-        }
+        ride_out(&world, &plan.log, own, clients).await;
         let own = Rng::from_seed(rng.next_u64());
         SimSharer { world: Arc::clone(&world), number: u32::MAX, rng: own, accepts_all: true }.drain().await;
         for (partition, end) in world.ends().await {
